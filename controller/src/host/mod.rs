@@ -1,0 +1,127 @@
+//! Ports to the outside. The only rooms that name the Docker, PostgreSQL and file crates; reads and writes are separate
+//! traits, so that the compiler keeps observing from writing. No decision lives here.
+
+pub mod docker;
+pub mod postgres;
+
+use std::fmt;
+
+use crate::model::container::Objects;
+use crate::model::plan::{EngineOp, SqlTarget};
+use crate::model::postgres::{PgQuestion, Server, SqlOp};
+use crate::model::{SecretRef, Seen};
+
+/// What to list of the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The uid whose objects are listed.
+    pub uid: String,
+    /// The image whose facts are wanted.
+    pub image: String,
+    /// Whether foreign objects are listed too. It costs a full list, so only when something is to be made.
+    pub neighbours: bool,
+}
+
+/// Looks at the engine.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait EngineRead {
+    /// The objects of one resource. An error means that nothing is known.
+    async fn objects(&self, ask: &Ask) -> Result<Objects, HostError>;
+    /// The uids, kinds and names of all resources that have objects on this engine, as their labels say.
+    async fn owners(&self) -> Result<Vec<Owner>, HostError>;
+    /// A file of a container, running or not; at most 1 MiB.
+    async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>>;
+    /// The last lines of a container's log.
+    async fn log_tail(&self, container: &str, lines: u32) -> Seen<String>;
+}
+
+/// Changes the engine.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait EngineWrite {
+    /// Carries out one call. Idempotent where the engine lets it be: what is already so is no error.
+    async fn engine(&self, op: &EngineOp) -> Result<(), HostError>;
+}
+
+/// Looks at a database.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait PostgresRead {
+    /// Asks one server. Never takes longer than its deadline.
+    async fn server(&self, target: &SqlTarget, question: &PgQuestion) -> Server;
+}
+
+/// Changes a database.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait PostgresWrite {
+    /// Carries out one statement.
+    async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError>;
+}
+
+/// Fetches the bytes of secrets at the moment of use.
+pub trait Secrets {
+    /// The secret's bytes; a generated one is made and kept at its first use.
+    fn reveal(&self, secret: &SecretRef) -> Result<String, HostError>;
+}
+
+/// All that observing needs.
+pub trait Reads: EngineRead + PostgresRead {}
+impl<T: EngineRead + PostgresRead> Reads for T {}
+
+/// All that executing needs.
+pub trait Writes: EngineWrite + PostgresWrite {}
+impl<T: EngineWrite + PostgresWrite> Writes for T {}
+
+/// A resource as the labels on its objects name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// A call that failed: what was tried, and why it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostError {
+    /// What was tried, on what.
+    pub what: String,
+    /// Why it failed, in the other side's words.
+    pub why: String,
+    /// What kind of failure it is, where that changes what is done next.
+    pub kind: FailureKind,
+}
+
+/// Kinds of failure that change what is done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The other side could not be reached: nothing is known of the outcome.
+    Unreachable,
+    /// The other side refused: a name or a port is taken.
+    Conflict,
+    /// What was acted on is not there.
+    NotFound,
+    /// The input is wrong, and will be wrong again.
+    Invalid,
+    /// Anything else.
+    Other,
+}
+
+impl HostError {
+    /// A failure of a kind.
+    pub fn new(kind: FailureKind, what: impl Into<String>, why: impl Into<String>) -> Self {
+        HostError {
+            what: what.into(),
+            why: why.into(),
+            kind,
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.what, self.why)
+    }
+}
+
+impl std::error::Error for HostError {}

@@ -1,0 +1,154 @@
+//! A validated cluster: the spec with its quantities as numbers, and the names of everything that belongs to it.
+
+use std::collections::BTreeMap;
+
+use super::conf;
+use super::memory::Settings;
+use super::spec::{PasswordFrom, PostgresCluster};
+use crate::manifest::quantity::{parse_bytes, parse_cpus, parse_duration};
+use crate::model::SecretRef;
+use crate::model::container::Limits;
+use crate::model::labels;
+
+/// The kind's name in manifests and labels.
+pub const KIND: &str = "PostgresCluster";
+
+/// A validated cluster. Building the desired state from it cannot fail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// The resource's name.
+    pub name: String,
+    /// The resource's uid.
+    pub uid: String,
+    /// The generation of the spec.
+    pub generation: u64,
+    /// What the user wrote.
+    pub spec: PostgresCluster,
+    /// `spec.resources.cpu` and `.memory`.
+    pub limits: Limits,
+    /// `spec.resources.shm` in bytes.
+    pub shm_bytes: i64,
+    /// `spec.stopGracePeriod` in seconds.
+    pub stop_grace_secs: i64,
+    /// `spec.replication.maxLag` in bytes.
+    pub max_lag_bytes: u64,
+    /// `spec.replication.maxSlotWalKeepSize` in bytes.
+    pub max_slot_wal_keep_bytes: u64,
+    /// `spec.health.interval` in seconds.
+    pub probe_interval_secs: u64,
+}
+
+impl Cluster {
+    /// Builds a cluster from a spec that has passed the schema.
+    pub fn new(name: &str, uid: &str, generation: u64, spec: PostgresCluster) -> Result<Self, String> {
+        let bytes = |text: &str| parse_bytes(text);
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let cpus = spec.resources.cpu.as_deref().map_or(Ok(0.0), parse_cpus)?;
+        let memory = spec.resources.memory.as_deref().map_or(Ok(0), bytes)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a float-to-int cast saturates; CPUs are few")]
+        let limits = Limits {
+            nano_cpus: (cpus * 1e9) as i64,
+            memory_bytes: signed(memory),
+        };
+        Ok(Cluster {
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            generation,
+            limits,
+            shm_bytes: signed(parse_bytes(&spec.resources.shm)?),
+            stop_grace_secs: signed(parse_duration(&spec.stop_grace_period)?.as_secs().max(1)),
+            max_lag_bytes: parse_bytes(&spec.replication.max_lag)?,
+            max_slot_wal_keep_bytes: parse_bytes(&spec.replication.max_slot_wal_keep_size)?,
+            probe_interval_secs: parse_duration(&spec.health.interval)?.as_secs().max(1),
+            spec,
+        })
+    }
+
+    /// The names of the members: one more than there are replicas. `primary` is always among them, whatever its
+    /// number: scaling down never removes the primary.
+    pub fn members(&self, primary: Option<&str>) -> Vec<String> {
+        let wanted = self.spec.replicas as usize + 1;
+        let mut members: Vec<String> = std::iter::once(self.spec.primary_name.clone())
+            .chain((1..=self.spec.replicas).map(|n| format!("replica-{n}")))
+            .collect();
+        if let Some(primary) = primary
+            && !members.iter().any(|m| m == primary)
+        {
+            members.truncate(wanted.saturating_sub(1));
+            members.push(primary.to_owned());
+        }
+        members
+    }
+
+    /// The container of a member; also its DNS name on the cluster's network.
+    pub fn container_name(&self, member: &str) -> String {
+        format!("{}-{member}", self.name)
+    }
+
+    /// The volume of a member in a generation.
+    pub fn volume_name(&self, member: &str, generation: u32) -> String {
+        format!("{}-{member}-g{generation}", self.name)
+    }
+
+    /// The network of the cluster.
+    pub fn network_name(&self) -> String {
+        format!("{}-net", self.name)
+    }
+
+    /// The published port of a member.
+    pub fn port(&self, member: &str) -> Option<u16> {
+        if let Some(port) = self.spec.ports.members.get(member) {
+            return Some(*port);
+        }
+        let base = self.spec.ports.base?;
+        let offset = match member.strip_prefix("replica-") {
+            Some(number) if member != self.spec.primary_name => number.parse::<u16>().ok()?,
+            _ => 0,
+        };
+        base.checked_add(offset)
+    }
+
+    /// Our labels and the user's.
+    pub fn labels(&self, member: Option<&str>) -> BTreeMap<String, String> {
+        let mut labels = self.spec.labels.clone();
+        let mut ours = |key: &str, value: &str| labels.insert(key.to_owned(), value.to_owned());
+        ours(labels::KIND, KIND);
+        ours(labels::NAME, &self.name);
+        ours(labels::UID, &self.uid);
+        if let Some(member) = member {
+            ours(labels::MEMBER, member);
+        }
+        labels
+    }
+
+    /// What of the spec ends up in the server's files.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            parameters: self.spec.parameters.clone(),
+            hba: self.spec.hba.clone(),
+        }
+    }
+
+    /// The superuser's password.
+    pub fn superuser_password(&self) -> SecretRef {
+        let from = self.spec.superuser.as_ref().map(|s| &s.password_from);
+        self.password(conf::SUPERUSER, from)
+    }
+
+    /// The replication role's password; always generated.
+    pub fn replicator_password(&self) -> SecretRef {
+        self.password(conf::REPLICATOR, None)
+    }
+
+    /// The password of a role: as the manifest says, or generated.
+    pub fn password(&self, role: &str, from: Option<&PasswordFrom>) -> SecretRef {
+        match from {
+            Some(PasswordFrom { file: Some(path), .. }) => SecretRef::File(path.clone()),
+            Some(PasswordFrom { env: Some(name), .. }) => SecretRef::Env(name.clone()),
+            Some(PasswordFrom { .. }) | None => SecretRef::Generated {
+                scope: self.name.clone(),
+                name: role.to_owned(),
+            },
+        }
+    }
+}

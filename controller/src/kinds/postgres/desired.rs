@@ -1,0 +1,211 @@
+//! What one member looks like when all is well: its container, its volume and its files. Pure.
+
+use std::collections::BTreeMap;
+
+use super::cluster::Cluster;
+use super::conf::{self, Following, Frame};
+use super::memory::Settings;
+use crate::model::container::{
+    ContainerSpec, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, short_hash,
+};
+use crate::model::labels;
+use crate::model::plan::Delivery;
+
+/// The role that a member is started in. The entry point reads it before the server starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Initialises an empty volume, then serves as the primary.
+    Bootstrap,
+    /// Serves read-write; refuses an empty volume.
+    Primary,
+    /// Follows the primary; seeds an empty volume from it.
+    Replica,
+}
+
+impl Role {
+    /// The word in the role file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Bootstrap => "bootstrap",
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+        }
+    }
+}
+
+/// The files whose content is read back and compared on a running member. The others hold secrets or matter only at a start.
+pub const WATCHED: [&str; 4] = ["pg_hba.conf", "postgresql.conf", "role", "start"];
+
+/// Where a member keeps its data, which depends on the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataPlace {
+    /// Where the volume is mounted: the path that the image declares, so that no anonymous volume is left behind.
+    pub mount: String,
+    /// The data directory, one below the mount point, so that it can be put in place by a rename.
+    pub pgdata: String,
+}
+
+/// Works out the data's place from what the image declares. Images up to 17 declare `/var/lib/postgresql/data`,
+/// 18 declares `/var/lib/postgresql`.
+pub fn data_place(image: &ImageFacts) -> DataPlace {
+    let mount = image
+        .volumes
+        .iter()
+        .find(|path| path.starts_with("/var/lib/postgresql"))
+        .cloned()
+        .unwrap_or_else(|| "/var/lib/postgresql/data".to_owned());
+    let pgdata = format!("{mount}/pgdata");
+    DataPlace { mount, pgdata }
+}
+
+/// The volume of a member in a generation.
+pub fn volume(cluster: &Cluster, member: &str, generation: u32, image: &ImageFacts) -> NamedSpec {
+    let mut labels = cluster.labels(Some(member));
+    labels.insert(labels::GENERATION.to_owned(), generation.to_string());
+    if let Some(major) = image.env.get("PG_MAJOR") {
+        labels.insert(labels::POSTGRES_MAJOR.to_owned(), major.clone());
+    }
+    NamedSpec {
+        name: cluster.volume_name(member, generation),
+        labels,
+    }
+}
+
+/// The network of the cluster.
+pub fn network(cluster: &Cluster) -> NamedSpec {
+    NamedSpec {
+        name: cluster.network_name(),
+        labels: cluster.labels(None),
+    }
+}
+
+/// The container of a member. The role takes no part in it: a promotion never recreates a container.
+pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &ImageFacts) -> ContainerSpec {
+    let place = data_place(image);
+    let ports = cluster.port(member).map(|host| PortSpec {
+        address: cluster.spec.ports.address.clone(),
+        host,
+        container: conf::PORT,
+    });
+    // While a seed is running there is no server to ask, and that is not a fault.
+    let probe = r#"[ -e "$PGDATA.partial" ] || exec pg_isready -q -t 3"#;
+    ContainerSpec {
+        name: cluster.container_name(member),
+        image: cluster.spec.image.clone(),
+        user: "postgres".to_owned(),
+        entrypoint: vec!["/bin/sh".to_owned(), format!("{}/start", conf::DIRECTORY)],
+        env: BTreeMap::from([("PGDATA".to_owned(), place.pgdata)]),
+        labels: cluster.labels(Some(member)),
+        volume: cluster.volume_name(member, generation),
+        mount: place.mount,
+        network: cluster.network_name(),
+        aliases: vec![member.to_owned()],
+        ports: ports.into_iter().collect(),
+        shm_bytes: cluster.shm_bytes,
+        // The fast shutdown: open transactions are rolled back, and a checkpoint is written.
+        stop_signal: "SIGINT".to_owned(),
+        stop_grace_secs: cluster.stop_grace_secs,
+        health: HealthSpec {
+            command: vec!["/bin/sh".to_owned(), "-c".to_owned(), probe.to_owned()],
+            interval_secs: cluster.probe_interval_secs,
+            timeout_secs: 5,
+            retries: cluster.spec.health.retries,
+        },
+        limits: cluster.limits.clone(),
+    }
+}
+
+/// What decides the content of a member's files beside the cluster itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileInputs<'a> {
+    /// The member.
+    pub member: &'a str,
+    /// Its role.
+    pub role: Role,
+    /// The member that is the primary.
+    pub primary: &'a str,
+    /// The configuration in force.
+    pub settings: &'a Settings,
+    /// Effective values of the parameters that a standby must have at least as large as its primary.
+    pub floor: BTreeMap<String, i64>,
+}
+
+/// All files of a member.
+pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
+    let following = Following {
+        host: cluster.container_name(inputs.primary),
+        member: inputs.member.to_owned(),
+    };
+    let frame = Frame {
+        title: format!("{}/{}", cluster.name, inputs.member),
+        max_slot_wal_keep_bytes: cluster.max_slot_wal_keep_bytes,
+        following: (inputs.role == Role::Replica).then(|| following.clone()),
+        floor: inputs.floor.clone(),
+    };
+    let mut files = vec![
+        FileSpec::plain("pg_hba.conf", conf::pg_hba_conf(&inputs.settings.hba)),
+        FileSpec::plain(
+            "postgresql.conf",
+            conf::postgresql_conf(&inputs.settings.parameters, &frame),
+        ),
+        FileSpec::plain("role", format!("{}\n", inputs.role.word())),
+        FileSpec::plain("slot", conf::slot_name(inputs.member)),
+        FileSpec::plain("source", conf::conninfo(&following)),
+        FileSpec::plain("start", include_str!("start.sh").to_owned()),
+        pgpass(cluster),
+    ];
+    if inputs.role == Role::Bootstrap {
+        files.push(FileSpec {
+            name: "superuser.password".to_owned(),
+            mode: 0o600,
+            text: "{superuser}\n".to_owned(),
+            secrets: vec![Placeholder {
+                token: "{superuser}".to_owned(),
+                secret: cluster.superuser_password(),
+                pgpass_escape: false,
+            }],
+        });
+    }
+    files
+}
+
+/// The hashes that a member's watched files have when they are as delivered.
+pub fn watched_hashes(files: &[FileSpec]) -> BTreeMap<String, String> {
+    files
+        .iter()
+        .filter(|file| WATCHED.contains(&file.name.as_str()))
+        .map(|file| (file.name.clone(), short_hash(file.text.as_bytes())))
+        .collect()
+}
+
+/// The delivery of files into a member's container.
+pub fn delivery(cluster: &Cluster, member: &str, files: Vec<FileSpec>) -> Delivery {
+    Delivery {
+        container: cluster.container_name(member),
+        directory: conf::DIRECTORY.to_owned(),
+        owner: "postgres".to_owned(),
+        files,
+    }
+}
+
+fn pgpass(cluster: &Cluster) -> FileSpec {
+    let secret = |token: &str, secret| Placeholder {
+        token: token.to_owned(),
+        secret,
+        pgpass_escape: true,
+    };
+    FileSpec {
+        name: "pgpass".to_owned(),
+        // libpq ignores a password file that others may read.
+        mode: 0o600,
+        text: format!(
+            "*:*:*:{}:{{replicator}}\n*:*:*:{}:{{superuser}}\n",
+            conf::REPLICATOR,
+            conf::SUPERUSER
+        ),
+        secrets: vec![
+            secret("{replicator}", cluster.replicator_password()),
+            secret("{superuser}", cluster.superuser_password()),
+        ],
+    }
+}

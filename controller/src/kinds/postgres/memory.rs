@@ -1,0 +1,269 @@
+//! What cannot be derived from the manifests, the engine and the databases, and so is kept on disk per cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::Scalar;
+use crate::model::Lsn;
+
+/// The durable memory of one cluster.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The member that is the primary; it alone is ever started read-write.
+    pub primary: Option<String>,
+    /// The identity of the data; `None` until the first start was seen to succeed.
+    pub system_identifier: Option<u64>,
+    /// Grows with every change of the primary.
+    pub term: u64,
+    /// The generation of each member's volume; 1 where nothing is said.
+    pub generations: BTreeMap<String, u32>,
+    /// Volumes that were replaced by a re-seed.
+    pub retired: BTreeMap<String, Retired>,
+    /// The promotion in progress.
+    pub promotion: Option<Promotion>,
+    /// How the last promotion ended.
+    pub last_promotion: Option<PromotionResult>,
+    /// The primary's running values that no standby may go below, and the position at which they were seen.
+    pub floor: BTreeMap<String, i64>,
+    /// Where the primary's log stood when `floor` was seen.
+    pub floor_lsn: Lsn,
+    /// Starts in a row that did not lead to a working member.
+    pub starts: BTreeMap<String, Starts>,
+    /// Requested restarts by member: when, in seconds since the epoch.
+    pub restarts: BTreeMap<String, i64>,
+    /// The last configuration that a server accepted.
+    pub accepted: Option<Settings>,
+    /// The configuration that a server refused last.
+    pub rejected: Option<Rejected>,
+    /// The spec generation whose extensions were seen to exist.
+    pub extensions_generation: u64,
+}
+
+/// A volume that was replaced by a re-seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// The member that it belonged to.
+    pub member: String,
+    /// Why it was replaced.
+    pub reason: String,
+    /// Whether all that it holds was proved to be on the primary too. Only such a volume is ever removed unasked.
+    pub proved_copy: bool,
+}
+
+/// A promotion: the intent, from which every pass works out the next step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promotion {
+    /// Its number, so that a caller can tell whether it is still the same.
+    pub id: u64,
+    /// The primary when it was requested.
+    pub from: String,
+    /// The member to promote.
+    pub to: String,
+    /// The timeline when it was requested: one beyond it on `to` means done.
+    pub start_timeline: u32,
+    /// Whether writes that only the old primary has may be lost.
+    pub forced: bool,
+    /// When it was requested, in seconds since the epoch.
+    pub requested_at: i64,
+}
+
+/// How a promotion ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotionResult {
+    /// Its number.
+    pub id: u64,
+    /// The member that was to be promoted.
+    pub to: String,
+    /// Whether it is the primary now.
+    pub succeeded: bool,
+    /// What happened, in words that a user reads.
+    pub message: String,
+    /// When it ended, in seconds since the epoch.
+    pub at: i64,
+}
+
+/// Starts in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Starts {
+    /// How many.
+    pub count: u32,
+    /// The last one, in seconds since the epoch.
+    pub last: i64,
+}
+
+/// What of the manifest ends up in the server's files.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// Lines of postgresql.conf.
+    pub parameters: BTreeMap<String, Scalar>,
+    /// Lines of pg_hba.conf.
+    pub hba: Vec<String>,
+}
+
+/// A configuration that a server refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// What was refused.
+    pub settings: Settings,
+    /// The server's own words.
+    pub message: String,
+}
+
+/// A change of memory, decided by the planner and written by the executor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    /// The first member is about to be initialised.
+    Bootstrap(String),
+    /// The data was seen: this is its identity.
+    Initialised(u64),
+    /// An existing cluster was recognised.
+    Adopt {
+        /// Its primary.
+        primary: String,
+        /// Its identity.
+        system_identifier: u64,
+        /// The generation of each member's newest volume.
+        generations: BTreeMap<String, u32>,
+    },
+    /// A container is about to be started.
+    Started(String, i64),
+    /// A member works again.
+    Works(String),
+    /// A member gets a new volume.
+    Reseed {
+        /// The member.
+        member: String,
+        /// The volume that is replaced.
+        volume: String,
+        /// Why.
+        reason: String,
+        /// Whether all that the old volume holds is on the primary too.
+        proved_copy: bool,
+    },
+    /// A volume is no longer used.
+    Retire(String, Retired),
+    /// A retired volume is gone, or in use again.
+    Forget(String),
+    /// A promotion begins.
+    Promote(Promotion),
+    /// A promotion ended.
+    Promoted(PromotionResult),
+    /// The primary's running values.
+    Floor(BTreeMap<String, i64>, Lsn),
+    /// A server accepted this configuration.
+    Accept(Settings),
+    /// A server refused this configuration.
+    Reject(Rejected),
+    /// A member shall be restarted.
+    Restart(String, i64),
+    /// The extensions of this spec generation exist.
+    Extensions(u64),
+}
+
+impl Memory {
+    /// The generation of a member's volume.
+    pub fn generation(&self, member: &str) -> u32 {
+        self.generations.get(member).copied().unwrap_or(1)
+    }
+
+    /// Applies a change.
+    pub fn apply(&mut self, change: &Change) {
+        match change.clone() {
+            Change::Bootstrap(primary) => self.primary = Some(primary),
+            Change::Initialised(id) => self.system_identifier = Some(id),
+            Change::Adopt {
+                primary,
+                system_identifier,
+                generations,
+            } => {
+                self.primary = Some(primary);
+                self.system_identifier = Some(system_identifier);
+                self.generations = generations;
+            }
+            Change::Started(member, at) => {
+                let starts = self.starts.entry(member).or_default();
+                starts.count = starts.count.saturating_add(1);
+                starts.last = at;
+            }
+            Change::Works(member) => {
+                self.starts.remove(&member);
+            }
+            Change::Reseed {
+                member,
+                volume,
+                reason,
+                proved_copy,
+            } => {
+                let next = self.generation(&member) + 1;
+                self.generations.insert(member.clone(), next);
+                self.starts.remove(&member);
+                self.retired.insert(
+                    volume,
+                    Retired {
+                        member,
+                        reason,
+                        proved_copy,
+                    },
+                );
+            }
+            Change::Retire(volume, retired) => {
+                self.retired.insert(volume, retired);
+            }
+            Change::Forget(volume) => {
+                self.retired.remove(&volume);
+            }
+            Change::Promote(promotion) => self.promotion = Some(promotion),
+            Change::Promoted(result) => {
+                if result.succeeded {
+                    self.primary = Some(result.to.clone());
+                    self.term += 1;
+                }
+                self.promotion = None;
+                self.last_promotion = Some(result);
+            }
+            Change::Floor(values, lsn) => {
+                self.floor = values;
+                self.floor_lsn = lsn;
+            }
+            Change::Accept(settings) => {
+                self.accepted = Some(settings);
+                self.rejected = None;
+                // A member that crashed on the old configuration deserves a prompt try with the new one.
+                self.starts.clear();
+            }
+            Change::Reject(rejected) => self.rejected = Some(rejected),
+            Change::Restart(member, at) => {
+                self.restarts.insert(member, at);
+            }
+            Change::Extensions(generation) => self.extensions_generation = generation,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Bootstrap(primary) => write!(f, "{primary} is the first primary"),
+            Change::Initialised(id) => write!(f, "the data has system identifier {id}"),
+            Change::Adopt { primary, .. } => write!(f, "{primary} is the primary"),
+            Change::Started(member, _) => write!(f, "{member} is being started"),
+            Change::Works(member) => write!(f, "{member} works"),
+            Change::Reseed { member, volume, .. } => {
+                write!(f, "{member} gets a new volume in place of {volume}")
+            }
+            Change::Retire(volume, _) => write!(f, "volume {volume} is no longer used"),
+            Change::Forget(volume) => write!(f, "volume {volume} is no longer retired"),
+            Change::Promote(p) => write!(f, "{} is to be promoted", p.to),
+            Change::Promoted(r) if r.succeeded => write!(f, "{} is the primary", r.to),
+            Change::Promoted(r) => write!(f, "{} was not promoted", r.to),
+            Change::Floor(..) => write!(f, "replicas need the primary's limits"),
+            Change::Accept(_) => write!(f, "the new configuration is valid"),
+            Change::Reject(_) => write!(f, "the new configuration is invalid"),
+            Change::Restart(member, _) => write!(f, "{member} is to be restarted"),
+            Change::Extensions(_) => write!(f, "the extensions exist"),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Looks at one cluster: the engine's objects, every running server, the control file of every stopped one.
+//! Reads only; what cannot be read is said to be unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use super::cluster::Cluster;
+use super::memory::Memory;
+use super::{conf, control, desired};
+use crate::host::{Ask, HostError, Reads};
+use crate::model::Seen;
+use crate::model::container::{ContainerObserved, Health, Objects, RunState};
+use crate::model::labels;
+use crate::model::plan::SqlTarget;
+use crate::model::postgres::{Control, Down, PgQuestion, Server};
+
+/// What was seen of one cluster.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Observed {
+    /// The engine's objects.
+    pub objects: Objects,
+    /// What lies behind each container, by member.
+    pub members: BTreeMap<String, MemberSeen>,
+    /// Since when each symptom has been seen without a break, in seconds since the epoch.
+    pub since: BTreeMap<String, i64>,
+}
+
+/// What was seen of one member beyond its container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberSeen {
+    /// The server's answer.
+    pub server: Server,
+    /// The control file, for a container that does not run.
+    pub control: Seen<Control>,
+    /// The word in the role file, for a container that does not run.
+    pub role: Seen<String>,
+    /// The last lines of the log, where something is wrong.
+    pub log: String,
+}
+
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Whether to open connections to every database for its extensions.
+    pub databases: bool,
+}
+
+/// Looks at a cluster. `before` is what the last pass saw; it only serves to tell since when a symptom lasts.
+pub async fn observe<R: Reads>(
+    host: &R,
+    cluster: &Cluster,
+    memory: &Memory,
+    before: &BTreeMap<String, i64>,
+    depth: Depth,
+    now: i64,
+) -> Result<Observed, HostError> {
+    let mut ask = Ask {
+        uid: cluster.uid.clone(),
+        image: cluster.spec.image.clone(),
+        neighbours: false,
+    };
+    let mut objects = host.objects(&ask).await?;
+    if something_is_missing(cluster, memory, &objects) {
+        ask.neighbours = true;
+        objects = host.objects(&ask).await?;
+    }
+    let question = question(cluster, depth);
+    let looks = objects.containers.iter().filter_map(|container| {
+        let member = container.labels.get(labels::MEMBER)?;
+        Some(look(host, cluster, &objects, member, container, &question))
+    });
+    let members: BTreeMap<String, MemberSeen> = join_all(looks).await.into_iter().collect();
+    let mut observed = Observed {
+        objects,
+        members,
+        since: BTreeMap::new(),
+    };
+    observed.since = symptoms(&observed, memory)
+        .into_iter()
+        .map(|symptom| {
+            let since = before.get(&symptom).copied().unwrap_or(now);
+            (symptom, since)
+        })
+        .collect();
+    Ok(observed)
+}
+
+/// Where a member's server is reached, while its container has an address.
+pub fn target(cluster: &Cluster, container: &ContainerObserved) -> Option<SqlTarget> {
+    let address = container.networks.get(&cluster.network_name())?;
+    (!address.is_empty()).then(|| SqlTarget {
+        container: container.id.clone(),
+        address: address.clone(),
+        port: conf::PORT,
+        password: cluster.superuser_password(),
+    })
+}
+
+fn something_is_missing(cluster: &Cluster, memory: &Memory, objects: &Objects) -> bool {
+    let members = cluster.members(memory.primary.as_deref());
+    let has = |member: &String| {
+        let name = cluster.container_name(member);
+        objects.containers.iter().any(|c| c.name == name)
+    };
+    objects.networks.is_empty() || !members.iter().all(has)
+}
+
+fn question(cluster: &Cluster, depth: Depth) -> PgQuestion {
+    let login_roles = cluster.spec.roles.iter().filter(|role| role.login);
+    let mut passwords: BTreeMap<_, _> = login_roles
+        .map(|role| {
+            let secret = cluster.password(&role.name, role.password_from.as_ref());
+            (role.name.clone(), secret)
+        })
+        .collect();
+    passwords.insert(conf::SUPERUSER.to_owned(), cluster.superuser_password());
+    passwords.insert(conf::REPLICATOR.to_owned(), cluster.replicator_password());
+    let databases = cluster.spec.databases.iter().filter(|_| depth.databases);
+    PgQuestion {
+        directory: conf::DIRECTORY.to_owned(),
+        files: desired::WATCHED.map(str::to_owned).to_vec(),
+        passwords,
+        look_into: databases
+            .filter(|database| !database.extensions.is_empty())
+            .map(|database| database.name.clone())
+            .collect(),
+    }
+}
+
+async fn look<R: Reads>(
+    host: &R,
+    cluster: &Cluster,
+    objects: &Objects,
+    member: &str,
+    container: &ContainerObserved,
+    question: &PgQuestion,
+) -> (String, MemberSeen) {
+    let mut seen = MemberSeen {
+        server: Server::Down(Down::NotRunning, "its container does not run".to_owned()),
+        control: Seen::default(),
+        role: Seen::default(),
+        log: String::new(),
+    };
+    match container.state {
+        RunState::Running => {
+            seen.server = match target(cluster, container) {
+                Some(target) => host.server(&target, question).await,
+                None => Server::Down(Down::NoAnswer, "its container has no address".to_owned()),
+            };
+            if let Server::Up(facts) = &seen.server
+                && facts.in_recovery
+                && !facts.receiver_streaming
+            {
+                seen.log = last_lines(host, container).await;
+            }
+        }
+        RunState::Exited | RunState::Created => {
+            if let Some(image) = objects.image.known() {
+                let path = format!("{}/global/pg_control", desired::data_place(image).pgdata);
+                seen.control = match host.read_file(&container.id, &path).await {
+                    Seen::Known(bytes) => control::parse(&bytes).map_or_else(Seen::Unknown, Seen::Known),
+                    Seen::Absent => Seen::Absent,
+                    Seen::Unknown(why) => Seen::Unknown(why),
+                };
+            }
+            let role = format!("{}/role", conf::DIRECTORY);
+            seen.role = match host.read_file(&container.id, &role).await {
+                Seen::Known(bytes) => Seen::Known(String::from_utf8_lossy(&bytes).trim().to_owned()),
+                Seen::Absent => Seen::Absent,
+                Seen::Unknown(why) => Seen::Unknown(why),
+            };
+            if container.exit_code != 0 {
+                seen.log = last_lines(host, container).await;
+            }
+        }
+        RunState::Paused => {
+            seen.server = Server::Down(Down::NoAnswer, "its container is paused".to_owned());
+        }
+        RunState::Between => {
+            seen.server = Server::Down(Down::NoAnswer, "its container is between states".to_owned());
+        }
+    }
+    (member.to_owned(), seen)
+}
+
+async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> String {
+    match host.log_tail(&container.id, 12).await {
+        Seen::Known(text) => text,
+        Seen::Absent | Seen::Unknown(_) => String::new(),
+    }
+}
+
+/// The symptoms whose duration matters to the plan.
+fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (member, seen) in &observed.members {
+        let is_primary = memory.primary.as_deref() == Some(member);
+        match &seen.server {
+            Server::Up(facts) if !is_primary && facts.in_recovery && !facts.receiver_streaming => {
+                found.insert(not_streaming(member));
+            }
+            Server::Up(_) => {}
+            Server::Down(Down::NotRunning, _) => {}
+            Server::Down(..) => {
+                found.insert(no_answer(member));
+            }
+        }
+    }
+    for container in &observed.objects.containers {
+        if let Some(member) = container.labels.get(labels::MEMBER)
+            && container.health == Health::Unhealthy
+        {
+            found.insert(unhealthy(member));
+        }
+    }
+    found
+}
+
+/// The symptom that a replica does not stream.
+pub fn not_streaming(member: &str) -> String {
+    format!("{member} does not stream")
+}
+
+/// The symptom that a running member does not answer SQL.
+pub fn no_answer(member: &str) -> String {
+    format!("{member} does not answer")
+}
+
+/// The symptom that the engine's health check fails.
+pub fn unhealthy(member: &str) -> String {
+    format!("{member} is unhealthy")
+}

@@ -1,0 +1,189 @@
+//! No primary is recorded: either nothing exists yet, or the state directory was lost and the world has to say.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::desired::Role;
+use super::super::memory::Change;
+use super::foundation;
+use super::view::View;
+use crate::model::Seen;
+use crate::model::labels;
+use crate::model::plan::{Action, EngineOp, Op, Plan};
+use crate::model::postgres::{ControlState, Server};
+
+/// What one member could have been before the memory was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Past {
+    WritableNow(u64),
+    StoppedPrimary(u64),
+    Replica,
+    Empty,
+    Unknown,
+}
+
+/// Bootstraps when nothing exists; adopts what exists where it is unambiguous; otherwise asks.
+pub fn recognise(view: &View<'_>, plan: &mut Plan<Change>) {
+    let generations = newest_generations(view);
+    if view.observed.objects.containers.is_empty() && generations.is_empty() {
+        return bootstrap(view, plan);
+    }
+    if reveal_stopped(view, &generations, plan) {
+        return;
+    }
+    let pasts: BTreeMap<&String, Past> = generations.keys().map(|m| (m, past(view, m))).collect();
+    let unseen: Vec<&str> = pasts
+        .iter()
+        .filter(|(_, past)| **past == Past::Unknown)
+        .map(|(member, _)| member.as_str())
+        .collect();
+    if !unseen.is_empty() {
+        plan.wait(
+            &unseen.join(", "),
+            "the record of who is the primary is missing, and every member has to be seen before one is trusted",
+        );
+        plan.again_in(Duration::from_secs(1));
+        return;
+    }
+    if pasts.values().all(|past| *past == Past::Empty) {
+        return bootstrap(view, plan);
+    }
+    match candidate(view, &pasts) {
+        Some((primary, system_identifier)) => adopt(view, primary, system_identifier, generations, plan),
+        None => plan.confirm(
+            &view.cluster.name,
+            "the record of who is the primary is missing, and the members do not tell: \
+             look at them (`reconciler status`, `reconciler logs`), then name one with `reconciler promote MEMBER --force`",
+        ),
+    }
+}
+
+fn bootstrap(view: &View<'_>, plan: &mut Plan<Change>) {
+    let first = view
+        .cluster
+        .spec
+        .primary
+        .as_ref()
+        .unwrap_or(&view.cluster.spec.primary_name);
+    plan.step(Action::new(
+        first,
+        Op::Remember(Change::Bootstrap(first.clone())),
+        "the cluster does not exist yet",
+    ));
+}
+
+/// Volumes outlive containers, so they tell which members there were.
+fn newest_generations(view: &View<'_>) -> BTreeMap<String, u32> {
+    let mut newest = BTreeMap::new();
+    for volume in &view.observed.objects.volumes {
+        let member = volume.labels.get(labels::MEMBER);
+        let generation = volume.labels.get(labels::GENERATION).and_then(|g| g.parse().ok());
+        if let (Some(member), Some(generation)) = (member, generation) {
+            let entry = newest.entry(member.clone()).or_insert(generation);
+            *entry = generation.max(*entry);
+        }
+    }
+    newest
+}
+
+/// A volume without a container cannot be looked into: makes containers for such volumes, without starting them.
+fn reveal_stopped(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &mut Plan<Change>) -> bool {
+    let hidden: Vec<(&String, &u32)> = generations
+        .iter()
+        .filter(|(member, _)| view.container(member).is_none())
+        .collect();
+    if hidden.is_empty() {
+        return false;
+    }
+    if !foundation::lay(view, plan) {
+        return true;
+    }
+    let Some(image) = foundation::image(view, &view.cluster.name, plan) else {
+        return true;
+    };
+    for (member, generation) in hidden {
+        let spec = super::super::desired::container(view.cluster, member, *generation, image);
+        plan.step(Action::engine(
+            member,
+            EngineOp::CreateContainer(Box::new(spec)),
+            "its data has to be looked at, without starting it, to tell who was the primary",
+        ));
+    }
+    true
+}
+
+fn past(view: &View<'_>, member: &str) -> Past {
+    match view.server(member) {
+        Some(Server::Up(facts)) if facts.in_recovery => return Past::Replica,
+        Some(Server::Up(facts)) => return Past::WritableNow(facts.system_identifier),
+        Some(Server::Down(..)) | None => {}
+    }
+    if view.runs(member) {
+        return Past::Unknown;
+    }
+    match view.control(member) {
+        Seen::Absent => Past::Empty,
+        Seen::Unknown(_) => Past::Unknown,
+        Seen::Known(control) => match control.state {
+            ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => Past::Replica,
+            ControlState::Startup
+            | ControlState::ShutDown
+            | ControlState::ShuttingDown
+            | ControlState::InCrashRecovery
+            | ControlState::InProduction => Past::StoppedPrimary(control.system_identifier),
+        },
+    }
+}
+
+/// The one member that was the primary, if exactly one can have been.
+fn candidate<'p>(view: &View<'_>, pasts: &BTreeMap<&'p String, Past>) -> Option<(&'p str, u64)> {
+    let mut writable = Vec::new();
+    let mut stopped = Vec::new();
+    for (member, past) in pasts {
+        match past {
+            Past::WritableNow(id) => writable.push((member.as_str(), *id)),
+            Past::StoppedPrimary(id) => stopped.push((member.as_str(), *id)),
+            Past::Replica | Past::Empty | Past::Unknown => {}
+        }
+    }
+    match (writable.as_slice(), stopped.as_slice()) {
+        ([only], []) | ([], [only]) => Some(*only),
+        // A stopped former primary beside a running one: the running one serves. The other rejoins or is re-seeded.
+        ([only], _) => Some(*only),
+        ([], several) => {
+            let named: Vec<_> = several.iter().filter(|(m, _)| role_says_primary(view, m)).collect();
+            match named.as_slice() {
+                [only] => Some(**only),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn role_says_primary(view: &View<'_>, member: &str) -> bool {
+    let role = view.observed.members.get(member).map(|seen| &seen.role);
+    matches!(role, Some(Seen::Known(word)) if word == Role::Primary.word() || word == Role::Bootstrap.word())
+}
+
+fn adopt(
+    view: &View<'_>,
+    primary: &str,
+    system_identifier: u64,
+    generations: BTreeMap<String, u32>,
+    plan: &mut Plan<Change>,
+) {
+    plan.step(Action::new(
+        primary,
+        Op::Remember(Change::Adopt {
+            primary: primary.to_owned(),
+            system_identifier,
+            generations,
+        }),
+        if view.runs(primary) {
+            "it is the only member that accepts writes"
+        } else {
+            "it is the only member that was a primary when it stopped"
+        },
+    ));
+}

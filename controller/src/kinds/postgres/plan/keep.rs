@@ -1,0 +1,251 @@
+//! Keeps one member's container there and running, and deals with whatever happened to it.
+
+use std::time::Duration;
+
+use super::super::cluster::Cluster;
+use super::super::conf;
+use super::super::desired::{self, Role};
+use super::super::memory::Change;
+use super::foundation;
+use super::view::{Step, View};
+use crate::model::container::{ContainerObserved, Health, RunState};
+use crate::model::labels;
+use crate::model::plan::{Action, EngineOp, Op, Plan};
+use crate::model::postgres::{Down, Server};
+
+/// The entry point's exit code for a damaged data directory.
+pub const EXIT_DAMAGED: i64 = 80;
+/// The entry point's exit code for a primary without data.
+const EXIT_NO_DATA: i64 = 79;
+/// Starts in a row after which a member counts as crash looping.
+const CRASH_LOOP: u32 = 3;
+
+/// Keeps the recorded primary.
+pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
+    let initialised = view.memory.system_identifier.is_some();
+    let role = if initialised { Role::Primary } else { Role::Bootstrap };
+    let lost = view.volume(member).is_none() && view.container(member).is_none();
+    let empty = view.container(member).is_some_and(|c| c.state == RunState::Exited && c.exit_code == EXIT_NO_DATA);
+    if initialised && (lost || empty) {
+        return ask_for_promotion(view, member, plan);
+    }
+    match view.container(member) {
+        None => make(view, member, role, plan),
+        Some(container) => settle(view, member, role, container, plan),
+    }
+    if let Some(facts) = view.primary_facts()
+        && !initialised
+    {
+        plan.step(Action::new(
+            member,
+            Op::Remember(Change::Initialised(facts.system_identifier)),
+            "it answers for the first time",
+        ));
+    }
+    if view.facts(member).is_some_and(|facts| facts.in_recovery) {
+        let mut steps = vec![stop(view.cluster, member, "it is the recorded primary and runs as a replica")];
+        steps.extend(view.start(member, Role::Primary, "it is the recorded primary"));
+        plan.chain(steps);
+    }
+}
+
+fn ask_for_promotion(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
+    let volume = view.volume_name(member);
+    let mut holders: Vec<String> = view.replicas();
+    holders.retain(|replica| view.volume(replica).is_some());
+    if holders.is_empty() {
+        return plan.confirm(
+            member,
+            format!(
+                "its volume {volume} holds no data and no replica has a copy; restore a backup into it, or start anew \
+                 with `reconciler delete PostgresCluster/{} --purge-data`",
+                view.cluster.name
+            ),
+        );
+    }
+    plan.confirm(
+        member,
+        format!(
+            "its volume {volume} is gone. It is not initialised empty, because {} hold the data: \
+             `reconciler promote {} --force`",
+            holders.join(" and "),
+            holders[0]
+        ),
+    );
+}
+
+/// Makes a member's container, and its volume if there is none. The caller made sure that an empty volume is right.
+pub fn make(view: &View<'_>, member: &str, role: Role, plan: &mut Plan<Change>) {
+    let Some(image) = foundation::image(view, member, plan) else {
+        return;
+    };
+    if !foundation::is_free(view, member, plan) || !foundation::fits_volume(view, member, image, plan) {
+        return;
+    }
+    if wait_for_next_try(view, member, plan) {
+        return;
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    if view.volume(member).is_none() {
+        steps.push(view.create_volume(member, image, "it is missing"));
+    }
+    steps.push(view.create(member, image, "it is missing"));
+    steps.extend(view.start(member, role, "it was just created"));
+    plan.chain(steps);
+}
+
+/// Brings an existing container to run, and its server to answer.
+pub fn settle(view: &View<'_>, member: &str, role: Role, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    match container.state {
+        RunState::Created | RunState::Exited => restart(view, member, role, container, plan),
+        RunState::Paused => plan.step(Action::engine(
+            member,
+            EngineOp::Unpause(container.id.clone()),
+            "it was paused",
+        )),
+        RunState::Between => plan.wait(member, "its container is between two states"),
+        RunState::Running if !container.networks.contains_key(&view.cluster.network_name()) => {
+            let spec_name = view.cluster.network_name();
+            let connect = EngineOp::Connect {
+                container: container.id.clone(),
+                network: spec_name.clone(),
+                aliases: vec![container.name.clone(), member.to_owned()],
+            };
+            plan.step(Action::engine(member, connect, format!("it was disconnected from {spec_name}")));
+        }
+        RunState::Running => answer(view, member, container, plan),
+    }
+}
+
+fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    let reason = why_down(container, view.log(member));
+    if is_crash_looping(view, member) {
+        plan.block(member, "CrashLooping", format!("it failed to start several times; {reason}"));
+    }
+    if wait_for_next_try(view, member, plan) {
+        return;
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    if let Some(image) = view.image()
+        && differs(view, member, container)
+        && foundation::fits_volume(view, member, image, plan)
+    {
+        steps.push(Action::engine(
+            member,
+            EngineOp::RemoveContainer(container.id.clone()),
+            "it does not run, and is not as the manifest says",
+        ));
+        if view.volume(member).is_none() {
+            steps.push(view.create_volume(member, image, "it is missing"));
+        }
+        steps.push(view.create(member, image, "it is not as the manifest says"));
+    }
+    steps.extend(view.start(member, role, &reason));
+    plan.chain(steps);
+}
+
+/// Whether a container is not the one that is wanted. `false` while the image is not known.
+pub fn differs(view: &View<'_>, member: &str, container: &ContainerObserved) -> bool {
+    view.image().is_some_and(|image| {
+        let wanted = desired::container(view.cluster, member, view.memory.generation(member), image);
+        container.labels.get(labels::SPEC_HASH) != Some(&wanted.hash())
+    })
+}
+
+/// Whether a member has failed to start several times in a row.
+pub fn is_crash_looping(view: &View<'_>, member: &str) -> bool {
+    view.memory.starts.get(member).is_some_and(|starts| starts.count >= CRASH_LOOP)
+}
+
+fn wait_for_next_try(view: &View<'_>, member: &str, plan: &mut Plan<Change>) -> bool {
+    let Some(delay) = view.start_delay(member) else {
+        return false;
+    };
+    plan.wait(member, format!("the next start is tried in {} s", delay.as_secs()));
+    plan.again_in(delay);
+    true
+}
+
+fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    match view.server(member) {
+        None | Some(Server::Down(Down::NotRunning | Down::ShuttingDown, _)) => {
+            plan.wait(member, "its server is stopping");
+            plan.again_in(Duration::from_millis(100));
+        }
+        Some(Server::Down(Down::StartingUp, why)) => {
+            plan.wait(member, format!("its server is starting: {why}"));
+            plan.again_in(Duration::from_millis(20));
+        }
+        Some(Server::Down(Down::PasswordRejected, _)) => plan.step(Action::engine(
+            member,
+            EngineOp::ResetPassword {
+                container: container.id.clone(),
+                role: conf::SUPERUSER.to_owned(),
+                password: view.cluster.superuser_password(),
+            },
+            "its server rejects the password; somebody changed it",
+        )),
+        Some(Server::Down(Down::NoAnswer, why)) => silent(view, member, container, why, plan),
+        Some(Server::Up(facts)) => {
+            let known = view.memory.system_identifier;
+            if known.is_some_and(|id| id != facts.system_identifier) {
+                plan.block(
+                    member,
+                    "ForeignData",
+                    format!(
+                        "its data has system identifier {} and the cluster's is {}: it is not a copy, and is left alone",
+                        facts.system_identifier,
+                        known.unwrap_or_default()
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// A running container whose server gives no answer: restarted when the engine's health check agrees. One signal
+/// alone could be our own network's fault.
+fn silent(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
+    let silent_secs = view.silent_for(member).unwrap_or(0);
+    let probe_secs = i64::try_from(view.cluster.probe_interval_secs).unwrap_or(i64::MAX);
+    if container.health == Health::Unhealthy && silent_secs >= probe_secs.min(10) {
+        return plan.step(Action::engine(
+            member,
+            EngineOp::Signal {
+                container: container.id.clone(),
+                signal: "SIGKILL".to_owned(),
+            },
+            format!("its health check fails and its server has not answered for {silent_secs} s ({why})"),
+        ));
+    }
+    plan.wait(member, format!("its server does not answer: {why}"));
+    plan.again_in(Duration::from_millis(500));
+}
+
+/// The step that asks a member to stop and waits for it.
+pub fn stop(cluster: &Cluster, member: &str, cause: impl Into<String>) -> Step {
+    Action::engine(
+        member,
+        EngineOp::Stop {
+            container: cluster.container_name(member),
+            grace_secs: cluster.stop_grace_secs,
+        },
+        cause,
+    )
+}
+
+/// What happened to a container that does not run.
+pub fn why_down(container: &ContainerObserved, log: &str) -> String {
+    let last_words = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
+    match (container.state, container.exit_code) {
+        (RunState::Created, _) if !container.error.is_empty() => {
+            format!("the engine could not start it: {}", container.error)
+        }
+        (RunState::Created, _) => "it was created and never started".to_owned(),
+        _ if container.oom_killed => "the kernel killed it for want of memory".to_owned(),
+        (_, 0) => "it was stopped".to_owned(),
+        (_, 137) => "it was killed (exit code 137)".to_owned(),
+        (_, code) if last_words.is_empty() => format!("it ended with exit code {code}"),
+        (_, code) => format!("it ended with exit code {code}: {}", last_words.trim()),
+    }
+}

@@ -1,0 +1,64 @@
+//! The planner: from what is wanted, seen and remembered to the next steps. Pure: no clock, no I/O, no `async`.
+//!
+//! One rule a file, in the order in which they are asked. Every pass starts from the top; none of them remembers
+//! where the last pass stopped.
+
+mod configure;
+mod contents;
+mod foundation;
+mod identity;
+mod keep;
+pub mod promotion;
+mod rejoin;
+mod replicas;
+mod rollout;
+mod scale;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use super::memory::{Change, Rejected};
+use crate::model::plan::{Action, EngineOp, Op, Plan};
+pub use view::View;
+
+/// Works out what is to be done next.
+pub fn plan(view: &View<'_>) -> Plan<Change> {
+    let mut plan = Plan::default();
+    let Some(primary) = view.primary() else {
+        identity::recognise(view, &mut plan);
+        return plan;
+    };
+    if !foundation::lay(view, &mut plan) {
+        return plan;
+    }
+    if let Some(promotion) = &view.memory.promotion {
+        // While the write role moves, nothing else does.
+        promotion::advance(view, promotion, &mut plan);
+        return plan;
+    }
+    if foundation::two_primaries(view, primary, &mut plan) {
+        return plan;
+    }
+    keep::primary(view, primary, &mut plan);
+    replicas::keep(view, primary, &mut plan);
+    configure::configure(view, &mut plan);
+    if view.primary_facts().is_some() {
+        contents::keep(view, primary, &mut plan);
+        scale::down(view, primary, &mut plan);
+    }
+    rollout::roll(view, primary, &mut plan);
+    promotion::by_manifest(view, primary, &mut plan);
+    plan
+}
+
+/// What is to be remembered when a step failed, if anything.
+pub fn on_failure(view: &View<'_>, action: &Action<Change>, invalid: bool, why: &str) -> Option<Change> {
+    match &action.op {
+        Op::Engine(EngineOp::CheckConfig { .. }) if invalid => Some(Change::Reject(Rejected {
+            settings: view.cluster.settings(),
+            message: why.to_owned(),
+        })),
+        Op::Engine(_) | Op::Sql(..) | Op::Remember(_) => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! What has to hold before a promotion: all of it is looked at, and all of it is reported at once.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::super::conf;
+use super::super::view::View;
+use crate::model::postgres::PgFacts;
+
+/// One precondition and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What has to hold.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was found.
+    pub found: String,
+    /// Whether `--force` overrules it.
+    pub forceable: bool,
+}
+
+fn check(name: &str, holds: bool, found: impl Into<String>) -> Check {
+    Check {
+        name: name.to_owned(),
+        holds,
+        found: found.into(),
+        forceable: false,
+    }
+}
+
+impl Check {
+    fn or_force(mut self) -> Self {
+        self.forceable = true;
+        self
+    }
+}
+
+/// All preconditions of promoting `target`, with what was found.
+pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
+    let primary = view.primary().unwrap_or("");
+    let mut checks = vec![membership(view, primary, target)];
+    let main = view.primary_facts();
+    checks.push(match main {
+        Some(facts) => check("the primary answers", true, format!("{primary} is at {}", facts.lsn)),
+        None => check(
+            "the primary answers",
+            false,
+            format!("{primary} does not; writes that only it has would be lost"),
+        ),
+    }
+    .or_force());
+    let Some(facts) = view.facts(target) else {
+        checks.push(check("the target answers", false, format!("{target} does not")));
+        return checks;
+    };
+    checks.push(check("the target answers", true, format!("{target} is at {}", facts.lsn)));
+    checks.push(check(
+        "the target is a replica",
+        facts.in_recovery,
+        if facts.in_recovery { "it is in recovery" } else { "it accepts writes" },
+    ));
+    checks.push(identity(view, facts));
+    checks.push(single_primary(view, primary));
+    checks.push(settings(view, facts));
+    if let Some(main) = main {
+        checks.extend(following(view, target, facts, main));
+    }
+    checks
+}
+
+fn membership(view: &View<'_>, primary: &str, target: &str) -> Check {
+    let members = view.members();
+    let name = "the target is a replica of this cluster";
+    if target == primary {
+        return check(name, false, format!("{target} is the primary already"));
+    }
+    let is_member = members.iter().any(|m| m == target);
+    let found = if is_member {
+        "it is".to_owned()
+    } else {
+        format!("the members are {}", members.join(", "))
+    };
+    check(name, is_member, found)
+}
+
+fn identity(view: &View<'_>, facts: &PgFacts) -> Check {
+    let known = view.memory.system_identifier;
+    let same = known.is_none_or(|id| id == facts.system_identifier);
+    check(
+        "the target's data is this cluster's",
+        same,
+        format!("system identifier {}", facts.system_identifier),
+    )
+}
+
+fn single_primary(view: &View<'_>, primary: &str) -> Check {
+    let others: Vec<&str> = view
+        .observed
+        .members
+        .keys()
+        .map(String::as_str)
+        .filter(|m| *m != primary && view.facts(m).is_some_and(|f| !f.in_recovery))
+        .collect();
+    let found = if others.is_empty() {
+        "no other member accepts writes".to_owned()
+    } else {
+        format!("{} accept writes too", others.join(", "))
+    };
+    check("there is a single primary", others.is_empty(), found)
+}
+
+fn settings(view: &View<'_>, facts: &PgFacts) -> Check {
+    let needed = i64::from(view.cluster.spec.replicas);
+    let senders = facts.standby_floor.get("max_wal_senders").copied().unwrap_or(needed);
+    check(
+        "the target has a WAL sender for every replica",
+        senders >= needed,
+        format!("max_wal_senders is {senders}, replicas are {needed}"),
+    )
+}
+
+fn following(view: &View<'_>, target: &str, facts: &PgFacts, main: &PgFacts) -> Vec<Check> {
+    let limit = view.cluster.max_lag_bytes;
+    let standby = main.standbys.get(target);
+    let streams = standby.is_some_and(|s| s.state == "streaming");
+    let state = standby.map_or("not connected", |s| s.state.as_str());
+    let replay_lag = main.lsn.bytes_past(facts.lsn);
+    let receive_lag = main.lsn.bytes_past(facts.receive_lsn.max(facts.lsn));
+    let seeding: Vec<&str> = main.base_backups.keys().map(String::as_str).collect();
+    vec![
+        check("the target streams", streams, state).or_force(),
+        check(
+            "the target is on the primary's timeline",
+            facts.timeline == main.timeline,
+            format!("{} and {}", facts.timeline, main.timeline),
+        ),
+        check(
+            "its receive lag is within spec.replication.maxLag",
+            receive_lag <= limit,
+            format!("{receive_lag} of {limit} bytes"),
+        )
+        .or_force(),
+        check(
+            "its replay lag is within spec.replication.maxLag",
+            replay_lag <= limit,
+            format!("{replay_lag} of {limit} bytes"),
+        )
+        .or_force(),
+        check(
+            "its replay is not paused",
+            !facts.replay_paused,
+            if facts.replay_paused { "it is paused" } else { "it runs" },
+        ),
+        check(
+            "no replica is being seeded",
+            seeding.is_empty(),
+            if seeding.is_empty() {
+                "none is".to_owned()
+            } else {
+                format!("{} is", seeding.join(", "))
+            },
+        )
+        .or_force(),
+        check(
+            "the target's slot exists",
+            main.slots.contains_key(&conf::slot_name(target)),
+            conf::slot_name(target),
+        )
+        .or_force(),
+    ]
+}

@@ -1,0 +1,153 @@
+//! Whether a member's data can follow the primary as it is. Decided before PostgreSQL starts where that is possible,
+//! because a server that starts with a wrong history may write to it.
+//!
+//! Source: PostgreSQL documentation 27.2 (timelines) and the behaviour of `pg_rewind`, whose own test misses the case
+//! of one timeline and a position ahead of the primary.
+
+use super::view::View;
+use crate::model::Lsn;
+use crate::model::Seen;
+use crate::model::postgres::{Control, ControlState, PgFacts};
+
+/// What to do with a member's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It can follow.
+    Follow,
+    /// It cannot follow; a new copy is needed.
+    Reseed {
+        /// Why.
+        reason: String,
+        /// Whether all that it holds is on the primary too.
+        proved_copy: bool,
+    },
+    /// Nobody can tell yet.
+    Wait(&'static str),
+}
+
+fn diverged(reason: String) -> Verdict {
+    Verdict::Reseed {
+        reason,
+        proved_copy: false,
+    }
+}
+
+/// Judges a member that does not run, by its control file.
+pub fn stopped(view: &View<'_>, member: &str) -> Verdict {
+    let control = match view.control(member) {
+        Seen::Known(control) => control,
+        // An empty volume is seeded by the entry point; a damaged one makes it refuse with an exit code of its own.
+        Seen::Absent => return Verdict::Follow,
+        Seen::Unknown(_) => return Verdict::Wait("its control file cannot be read"),
+    };
+    match control.state {
+        ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => Verdict::Follow,
+        ControlState::Startup
+        | ControlState::ShutDown
+        | ControlState::ShuttingDown
+        | ControlState::InCrashRecovery
+        | ControlState::InProduction => former_primary(view, control),
+    }
+}
+
+fn former_primary(view: &View<'_>, control: &Control) -> Verdict {
+    let Some(primary) = view.primary_facts() else {
+        return Verdict::Wait("it was a primary, and whether it can follow depends on the present one, which does not answer");
+    };
+    if control.state != ControlState::ShutDown {
+        return diverged("it was a primary and did not stop cleanly, so it may hold writes that nobody else has".to_owned());
+    }
+    match branch_point(primary, control.timeline) {
+        Some(left) if control.checkpoint < left => Verdict::Follow,
+        Some(left) => diverged(format!(
+            "it wrote up to {} on timeline {}, which the primary left at {left}",
+            control.checkpoint, control.timeline
+        )),
+        None => diverged(format!(
+            "it was a primary on timeline {}, which is not in the present primary's past",
+            control.timeline
+        )),
+    }
+}
+
+/// Judges a replica that answers but does not stream.
+pub fn running(view: &View<'_>, member: &str, facts: &PgFacts) -> Verdict {
+    let Some(primary) = view.primary_facts() else {
+        return Verdict::Wait("the primary does not answer");
+    };
+    let position = facts.lsn.max(facts.receive_lsn);
+    if facts.timeline > primary.timeline {
+        return diverged(format!(
+            "it is on timeline {}, beyond the primary's {}",
+            facts.timeline, primary.timeline
+        ));
+    }
+    if facts.timeline == primary.timeline && position > primary.lsn {
+        return diverged(format!(
+            "it is at {position} on the primary's own timeline, ahead of the primary's {}",
+            primary.lsn
+        ));
+    }
+    if facts.timeline < primary.timeline {
+        match branch_point(primary, facts.timeline) {
+            Some(left) if position > left => {
+                return diverged(format!(
+                    "it is at {position} on timeline {}, which the primary left at {left}",
+                    facts.timeline
+                ));
+            }
+            Some(_) => {}
+            None => {
+                return diverged(format!(
+                    "it follows timeline {}, which is not in the primary's past",
+                    facts.timeline
+                ));
+            }
+        }
+    }
+    if wal_is_gone(view, member, primary) {
+        return Verdict::Reseed {
+            reason: "the primary no longer has the WAL that it needs".to_owned(),
+            proved_copy: true,
+        };
+    }
+    Verdict::Follow
+}
+
+/// Whether a stopped or streaming replica holds nothing that the primary does not have.
+pub fn is_copy(view: &View<'_>, member: &str) -> bool {
+    let Some(primary) = view.primary_facts() else {
+        return false;
+    };
+    let (timeline, position) = match (view.facts(member), view.control(member)) {
+        (Some(facts), _) if facts.in_recovery && facts.system_identifier == primary.system_identifier => {
+            (facts.timeline, facts.lsn.max(facts.receive_lsn))
+        }
+        (None, Seen::Known(control)) if control.system_identifier == primary.system_identifier => {
+            match control.state {
+                // A standby's last restart point says nothing of what it received after it, but all of that came
+                // from a primary of this cluster; only the timeline can betray a divergence.
+                ControlState::ShutDownInRecovery => (control.timeline, control.checkpoint),
+                _ => return false,
+            }
+        }
+        _ => return false,
+    };
+    if timeline == primary.timeline {
+        return position <= primary.lsn;
+    }
+    branch_point(primary, timeline).is_some_and(|left| position <= left)
+}
+
+fn branch_point(primary: &PgFacts, timeline: u32) -> Option<Lsn> {
+    primary.history.iter().find(|(tli, _)| *tli == timeline).map(|(_, lsn)| *lsn)
+}
+
+fn wal_is_gone(view: &View<'_>, member: &str, primary: &PgFacts) -> bool {
+    let slot = super::super::conf::slot_name(member);
+    let lost = primary.slots.get(&slot).is_some_and(|s| s.wal_status == "lost");
+    let log = view.log(member);
+    // Only the last attempt counts: an old line may speak of a segment that came after all.
+    let last_failure = log.lines().rev().find(|line| line.contains("FATAL") || line.contains("ERROR"));
+    lost || last_failure.is_some_and(|line| line.contains("has already been removed"))
+}

@@ -1,0 +1,147 @@
+//! Changes that need a restart or a new container: replicas first, one at a time, each streaming again before the
+//! next; then the primary, in place or by switchover, as the manifest says.
+
+use super::super::memory::Change;
+use super::super::observe;
+use super::super::spec::PrimaryUpdate;
+use super::foundation;
+use super::keep;
+use super::promotion;
+use super::view::{Step, View};
+use super::super::desired::Role;
+use crate::model::Lsn;
+use crate::model::container::RunState;
+use crate::model::plan::{Action, EngineOp, Op, Plan};
+
+/// What a running member needs.
+enum Need {
+    Restart(String),
+    Recreate(String),
+}
+
+/// Rolls a change on by one member.
+pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
+    limits(view, plan);
+    let replicas = view.replicas();
+    let is_ready = |member: &str| view.replica_is_ready(member) && !plan.touches(member);
+    let waiting: Vec<&String> = replicas.iter().filter(|m| !is_ready(m)).collect();
+    let needing: Vec<(&String, Need)> = replicas.iter().filter_map(|m| Some((m, need(view, m)?))).collect();
+    if let Some((member, need)) = needing.into_iter().next() {
+        let others: Vec<&str> = waiting.iter().map(|m| m.as_str()).filter(|m| *m != member.as_str()).collect();
+        if !others.is_empty() {
+            return plan.wait(member, format!("it restarts when {} streams again", others.join(" and ")));
+        }
+        if !plan.touches(member) && caught_up(view, member) {
+            renew(view, member, Role::Replica, &need, plan);
+        }
+        return;
+    }
+    let Some(need) = need_of_primary(view, primary) else {
+        return;
+    };
+    if !waiting.is_empty() {
+        let names: Vec<&str> = waiting.iter().map(|m| m.as_str()).collect();
+        return plan.wait(primary, format!("it restarts when {} streams again", names.join(" and ")));
+    }
+    if plan.touches(primary) {
+        return;
+    }
+    match (view.cluster.spec.update_strategy.primary, replicas.first()) {
+        (PrimaryUpdate::Switchover, Some(heir)) if view.cluster.spec.primary.is_none() => hand_over(view, primary, heir, plan),
+        (PrimaryUpdate::Switchover | PrimaryUpdate::InPlace, _) => renew(view, primary, Role::Primary, &need, plan),
+    }
+}
+
+/// CPU and memory change on the running container.
+fn limits(view: &View<'_>, plan: &mut Plan<Change>) {
+    for member in view.members() {
+        let Some(container) = view.container(&member) else {
+            continue;
+        };
+        let wanted = &view.cluster.limits;
+        if container.limits != *wanted && container.state == RunState::Running && !plan.touches(&member) {
+            let op = EngineOp::UpdateLimits {
+                container: container.id.clone(),
+                limits: wanted.clone(),
+            };
+            plan.step(Action::engine(&member, op, "spec.resources differs from what the container has"));
+        }
+    }
+}
+
+fn need_of_primary(view: &View<'_>, primary: &str) -> Option<Need> {
+    view.primary_facts()?;
+    need(view, primary)
+}
+
+fn need(view: &View<'_>, member: &str) -> Option<Need> {
+    let container = view.container(member).filter(|c| c.state == RunState::Running)?;
+    if keep::differs(view, member, container) {
+        let volume = view.volume_name(member);
+        let cause = if container.volumes.contains(&volume) {
+            "its image, ports, labels, shared memory or health check differ from the manifest".to_owned()
+        } else {
+            let retired = container.volumes.iter().find_map(|v| view.memory.retired.get(v));
+            let reason = retired.map_or("it was replaced", |r| r.reason.as_str());
+            format!("it gets a new volume: {reason}")
+        };
+        return Some(Need::Recreate(cause));
+    }
+    if let Some(at) = view.memory.restarts.get(member)
+        && container.started_at < *at
+    {
+        return Some(Need::Restart("a restart was requested".to_owned()));
+    }
+    let facts = view.facts(member)?;
+    if facts.pending_restart.is_empty() || facts.reload_due {
+        return None;
+    }
+    Some(Need::Restart(format!("{} changed", facts.pending_restart.join(", "))))
+}
+
+/// A replica that restarts with lower limits must first have replayed the primary's own lowering, or it stops with
+/// "recovery aborted because of insufficient parameter settings".
+fn caught_up(view: &View<'_>, member: &str) -> bool {
+    let floor_lsn = view.memory.floor_lsn;
+    floor_lsn == Lsn::default()
+        || view.facts(member).is_none_or(|facts| facts.lsn >= floor_lsn || !facts.in_recovery)
+        || view.lasts(&observe::not_streaming(member)).is_some()
+}
+
+fn renew(view: &View<'_>, member: &str, role: Role, need: &Need, plan: &mut Plan<Change>) {
+    let (cause, recreate) = match need {
+        Need::Restart(cause) => (cause, false),
+        Need::Recreate(cause) => (cause, true),
+    };
+    let mut steps: Vec<Step> = Vec::new();
+    if !recreate {
+        steps.push(keep::stop(view.cluster, member, cause));
+        steps.extend(view.start(member, role, cause));
+        return plan.chain(steps);
+    }
+    let Some(image) = foundation::image(view, member, plan) else {
+        return;
+    };
+    if !foundation::fits_volume(view, member, image, plan) {
+        return;
+    }
+    let Some(container) = view.container(member) else {
+        return;
+    };
+    steps.push(keep::stop(view.cluster, member, cause));
+    steps.push(Action::engine(member, EngineOp::RemoveContainer(container.id.clone()), cause));
+    if view.volume(member).is_none() {
+        steps.push(view.create_volume(member, image, cause.as_str()));
+    }
+    steps.push(view.create(member, image, cause));
+    steps.extend(view.start(member, role, cause));
+    plan.chain(steps);
+}
+
+fn hand_over(view: &View<'_>, primary: &str, heir: &str, plan: &mut Plan<Change>) {
+    plan.step(Action::new(
+        heir,
+        Op::Remember(promotion::begin(view, primary, heir, false)),
+        format!("{primary} has to restart, and spec.updateStrategy.primary is Switchover"),
+    ));
+}

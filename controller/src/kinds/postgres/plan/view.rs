@@ -1,0 +1,241 @@
+//! What every rule of the planner looks at: the wanted cluster, what was seen, what is remembered, and the time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::cluster::Cluster;
+use super::super::conf::{self, STANDBY_FLOOR};
+use super::super::desired::{self, FileInputs, Role};
+use super::super::memory::{Change, Memory, Settings};
+use super::super::observe::{self, Observed};
+use crate::model::Seen;
+use crate::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedObserved, RunState};
+use crate::model::labels;
+use crate::model::plan::{Action, EngineOp, Op, SqlTarget};
+use crate::model::postgres::{Control, PgFacts, Server, SqlOp};
+
+/// A step of this kind.
+pub type Step = Action<Change>;
+
+/// What every rule looks at. Cheap to copy around by reference; holds no state of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The wanted cluster.
+    pub cluster: &'a Cluster,
+    /// What was seen.
+    pub observed: &'a Observed,
+    /// What is remembered.
+    pub memory: &'a Memory,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+impl<'a> View<'a> {
+    /// The recorded primary.
+    pub fn primary(&self) -> Option<&'a str> {
+        self.memory.primary.as_deref()
+    }
+
+    /// The members that shall exist, the primary among them.
+    pub fn members(&self) -> Vec<String> {
+        self.cluster.members(self.primary())
+    }
+
+    /// The members that shall exist without the primary.
+    pub fn replicas(&self) -> Vec<String> {
+        let primary = self.primary();
+        let mut members = self.members();
+        members.retain(|m| Some(m.as_str()) != primary);
+        members
+    }
+
+    /// A member's container.
+    pub fn container(&self, member: &str) -> Option<&'a ContainerObserved> {
+        let name = self.cluster.container_name(member);
+        self.observed.objects.containers.iter().find(|c| c.name == name)
+    }
+
+    /// Whether a member's container runs.
+    pub fn runs(&self, member: &str) -> bool {
+        self.container(member).is_some_and(|c| c.state == RunState::Running)
+    }
+
+    /// The volume that a member uses now.
+    pub fn volume(&self, member: &str) -> Option<&'a NamedObserved> {
+        let name = self.volume_name(member);
+        self.observed.objects.volumes.iter().find(|v| v.name == name)
+    }
+
+    /// The name of the volume that a member uses now.
+    pub fn volume_name(&self, member: &str) -> String {
+        self.cluster.volume_name(member, self.memory.generation(member))
+    }
+
+    /// What the image says of itself.
+    pub fn image(&self) -> Option<&'a ImageFacts> {
+        self.observed.objects.image.known()
+    }
+
+    /// What a member's server answered.
+    pub fn server(&self, member: &str) -> Option<&'a Server> {
+        self.observed.members.get(member).map(|seen| &seen.server)
+    }
+
+    /// The facts of a member whose server answers.
+    pub fn facts(&self, member: &str) -> Option<&'a PgFacts> {
+        self.server(member).and_then(Server::facts)
+    }
+
+    /// The facts of the recorded primary, when it answers and is one.
+    pub fn primary_facts(&self) -> Option<&'a PgFacts> {
+        self.facts(self.primary()?).filter(|facts| !facts.in_recovery)
+    }
+
+    /// The control file of a member that does not run.
+    pub fn control(&self, member: &str) -> &'a Seen<Control> {
+        static UNSEEN: Seen<Control> = Seen::Unknown(String::new());
+        self.observed.members.get(member).map_or(&UNSEEN, |seen| &seen.control)
+    }
+
+    /// The last lines of a member's log, where something is wrong.
+    pub fn log(&self, member: &str) -> &'a str {
+        self.observed.members.get(member).map_or("", |seen| seen.log.as_str())
+    }
+
+    /// Whether a replica streams from the recorded primary and is within the lag limit.
+    pub fn replica_is_ready(&self, member: &str) -> bool {
+        let (Some(primary), Some(replica)) = (self.primary_facts(), self.facts(member)) else {
+            return false;
+        };
+        let streams = primary.standbys.get(member).is_some_and(|s| s.state == "streaming");
+        let lag = primary.lsn.bytes_past(replica.lsn);
+        streams && replica.in_recovery && replica.timeline == primary.timeline && lag <= self.cluster.max_lag_bytes
+    }
+
+    /// How long a symptom has lasted, in seconds; `None` when it is not there.
+    pub fn lasts(&self, symptom: &str) -> Option<i64> {
+        self.observed.since.get(symptom).map(|since| self.now - since)
+    }
+
+    /// How long a member's server has not answered although its container runs, in seconds.
+    pub fn silent_for(&self, member: &str) -> Option<i64> {
+        self.lasts(&observe::no_answer(member))
+    }
+
+    /// Where a member's server is reached.
+    pub fn target(&self, member: &str) -> Option<SqlTarget> {
+        observe::target(self.cluster, self.container(member)?)
+    }
+
+    /// A statement to a member, if it can be reached.
+    pub fn sql(&self, member: &str, op: SqlOp, cause: impl Into<String>) -> Option<Step> {
+        Some(Action::new(member, Op::Sql(self.target(member)?, op), cause))
+    }
+
+    /// The settings in force: what a server accepted last, unless the manifest's are not refused yet.
+    pub fn settings(&self) -> Settings {
+        self.memory.accepted.clone().unwrap_or_else(|| self.cluster.settings())
+    }
+
+    /// The files of a member in a role.
+    pub fn files(&self, member: &str, role: Role) -> Vec<FileSpec> {
+        let settings = self.settings();
+        let inputs = FileInputs {
+            member,
+            role,
+            primary: self.primary().unwrap_or(member),
+            settings: &settings,
+            floor: self.floor(member, role, &settings),
+        };
+        desired::files(self.cluster, &inputs)
+    }
+
+    /// The step that delivers a member's files.
+    pub fn deliver(&self, member: &str, role: Role, cause: impl Into<String>) -> Step {
+        let delivery = desired::delivery(self.cluster, member, self.files(member, role));
+        Action::engine(member, EngineOp::Deliver(delivery), cause)
+    }
+
+    /// The effective values of the parameters that a standby must have at least as large as its primary
+    /// (documentation, 26.4.3). A replica gets the larger of the wanted value and the primary's running one; the
+    /// primary gets the wanted value, but no more than its running replicas have: so raising reaches replicas first,
+    /// lowering the primary first, and both in one edit take two rounds by themselves.
+    pub fn floor(&self, member: &str, role: Role, settings: &Settings) -> BTreeMap<String, i64> {
+        STANDBY_FLOOR
+            .iter()
+            .map(|(name, default)| {
+                let wanted = settings.parameters.get(*name).and_then(|v| v.0.trim().parse().ok());
+                let wanted = wanted.unwrap_or(*default);
+                let running = self.memory.floor.get(*name).copied();
+                let value = match role {
+                    Role::Bootstrap => wanted,
+                    Role::Replica => wanted.max(running.unwrap_or(wanted)),
+                    Role::Primary => self.primary_floor(member, name, wanted, running),
+                };
+                ((*name).to_owned(), value)
+            })
+            .collect()
+    }
+
+    fn primary_floor(&self, member: &str, name: &str, wanted: i64, running: Option<i64>) -> i64 {
+        let Some(running) = running.filter(|running| wanted > *running) else {
+            return wanted;
+        };
+        let lowest = self
+            .replicas()
+            .iter()
+            .filter(|replica| replica.as_str() != member)
+            .filter_map(|replica| self.facts(replica)?.standby_floor.get(name).copied())
+            .min()
+            .unwrap_or(wanted);
+        if lowest >= wanted { wanted } else { running }
+    }
+
+    /// The steps that start a member's existing container in a role.
+    pub fn start(&self, member: &str, role: Role, cause: &str) -> Vec<Step> {
+        vec![
+            self.deliver(member, role, format!("its role is decided before PostgreSQL starts: {}", role.word())),
+            Action::new(
+                member,
+                Op::Remember(Change::Started(member.to_owned(), self.now)),
+                "a start that leads nowhere is not repeated at once",
+            ),
+            Action::engine(member, EngineOp::Start(self.cluster.container_name(member)), cause),
+        ]
+    }
+
+    /// The step that makes a member's container.
+    pub fn create(&self, member: &str, image: &ImageFacts, cause: &str) -> Step {
+        let spec = desired::container(self.cluster, member, self.memory.generation(member), image);
+        Action::engine(member, EngineOp::CreateContainer(Box::new(spec)), cause)
+    }
+
+    /// The step that makes the volume that a member uses now.
+    pub fn create_volume(&self, member: &str, image: &ImageFacts, cause: &str) -> Step {
+        let spec = desired::volume(self.cluster, member, self.memory.generation(member), image);
+        Action::engine(member, EngineOp::CreateVolume(spec), cause)
+    }
+
+    /// How long to wait before a member is started again: nothing after the first failure, then 1, 2, 4 ... 300 s.
+    pub fn start_delay(&self, member: &str) -> Option<Duration> {
+        let starts = self.memory.starts.get(member)?;
+        if starts.count < 2 {
+            return None;
+        }
+        let pause = 1_i64 << (starts.count - 2).min(9);
+        let due = starts.last + pause.min(300);
+        u64::try_from(due - self.now).ok().filter(|s| *s > 0).map(Duration::from_secs)
+    }
+
+
+    /// The volumes of a member that are not the one it uses.
+    pub fn other_volumes(&self, member: &str) -> impl Iterator<Item = &'a NamedObserved> {
+        let current = self.volume_name(member);
+        let member = member.to_owned();
+        self.observed
+            .objects
+            .volumes
+            .iter()
+            .filter(move |v| v.labels.get(labels::MEMBER) == Some(&member) && v.name != current)
+    }
+}

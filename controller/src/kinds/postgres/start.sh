@@ -1,0 +1,52 @@
+#!/bin/sh
+# Written by reconciler: the entry point of every member. The role was decided before this container was
+# started, and lies beside this script; the data directory's own opinion does not count.
+# Exit codes: 78 no role was delivered, 79 a primary without data, 80 a damaged data directory, 81 seeding failed.
+set -eu
+here=/etc/reconciler
+partial="$PGDATA.partial"
+role=$(cat "$here/role" 2>/dev/null) || { echo "reconciler: no role was delivered; refusing to start" >&2; exit 78; }
+
+has_data() { [ -s "$PGDATA/PG_VERSION" ] && [ -s "$PGDATA/global/pg_control" ]; }
+is_empty() { [ ! -e "$PGDATA" ] || [ -z "$(ls -A "$PGDATA")" ]; }
+# A data directory appears under its name only when it is whole: a kill at any instant leaves nothing half-made.
+put_in_place() { sync; rmdir "$PGDATA" 2>/dev/null || true; mv "$partial" "$PGDATA"; sync; }
+
+case $role in
+bootstrap)
+	if ! has_data; then
+		is_empty || { echo "reconciler: $PGDATA is damaged; refusing to initialise over it" >&2; exit 80; }
+		rm -rf "$partial"
+		initdb -D "$partial" --username=postgres --pwfile="$here/superuser.password" --encoding=UTF8 \
+			--auth-local=peer --auth-host=scram-sha-256 --data-checksums
+		put_in_place
+	fi
+	;;
+primary)
+	has_data || { echo "reconciler: $PGDATA holds no data; a primary is never initialised empty" >&2; exit 79; }
+	rm -f "$PGDATA/standby.signal" "$PGDATA/recovery.signal"
+	;;
+replica)
+	if ! has_data; then
+		is_empty || { echo "reconciler: $PGDATA is damaged; it has to be seeded into a new volume" >&2; exit 80; }
+		rm -rf "$partial"
+		# In the background and waited for: a shell that is process 1 answers a signal only while it waits.
+		pg_basebackup -d "$(cat "$here/source")" -D "$partial" --slot="$(cat "$here/slot")" \
+			--wal-method=stream --checkpoint=fast --no-password &
+		child=$!
+		trap 'kill "$child" 2>/dev/null; wait "$child" || true; exit 81' INT TERM
+		wait "$child" || { echo "reconciler: seeding failed" >&2; exit 81; }
+		trap - INT TERM
+		rm -f "$partial/postgresql.auto.conf"
+		touch "$partial/standby.signal"
+		put_in_place
+	fi
+	touch "$PGDATA/standby.signal"
+	rm -f "$PGDATA/recovery.signal"
+	;;
+*)
+	echo "reconciler: unknown role '$role'; refusing to start" >&2
+	exit 78
+	;;
+esac
+exec docker-entrypoint.sh postgres -c config_file="$here/postgresql.conf"

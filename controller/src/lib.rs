@@ -1,0 +1,5 @@
+//! `reconciler`: a Kubernetes-style controller for hosts that run plain Docker.
+
+pub mod host;
+pub mod kinds;
+pub mod model;

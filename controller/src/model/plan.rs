@@ -1,0 +1,323 @@
+//! A plan: what is to be done next and why, as a value that prints. The printed text is at once the output of
+//! `reconciler plan`, the log line, the event and the oracle of the planner's tests.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::container::{ContainerSpec, FileSpec, Limits, NamedSpec};
+use super::postgres::SqlOp;
+use super::secret::SecretRef;
+
+/// One call to the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineOp {
+    /// Fetches an image from its registry.
+    PullImage(String),
+    /// Makes a bridge network.
+    CreateNetwork(NamedSpec),
+    /// Removes a network.
+    RemoveNetwork(String),
+    /// Makes an empty volume.
+    CreateVolume(NamedSpec),
+    /// Destroys a volume and its data.
+    RemoveVolume(String),
+    /// Makes a container, without starting it.
+    CreateContainer(Box<ContainerSpec>),
+    /// Puts files into a container, running or not.
+    Deliver(Delivery),
+    /// Starts a container.
+    Start(String),
+    /// Sends a signal to a container's process.
+    Signal {
+        /// The container.
+        container: String,
+        /// The signal's name.
+        signal: String,
+    },
+    /// Asks a container to stop, waits, and kills it when the grace is over.
+    Stop {
+        /// The container.
+        container: String,
+        /// Seconds until it is killed.
+        grace_secs: i64,
+    },
+    /// Removes a container that does not run. Its volumes stay.
+    RemoveContainer(String),
+    /// Attaches a container to a network.
+    Connect {
+        /// The container.
+        container: String,
+        /// The network.
+        network: String,
+        /// Its DNS names there.
+        aliases: Vec<String>,
+    },
+    /// Thaws a paused container.
+    Unpause(String),
+    /// Changes CPU and memory in place.
+    UpdateLimits {
+        /// The container.
+        container: String,
+        /// The new limits.
+        limits: Limits,
+    },
+    /// Has the server's own program read a configuration file without putting it in force; fails with its complaint.
+    CheckConfig {
+        /// The container.
+        container: String,
+        /// The file's text.
+        text: String,
+    },
+    /// Sets a role's password through the socket inside the container, for when no password fits any more.
+    ResetPassword {
+        /// The container.
+        container: String,
+        /// The role.
+        role: String,
+        /// The password to set.
+        password: SecretRef,
+    },
+}
+
+/// Files for one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The container.
+    pub container: String,
+    /// The directory that they go to; it exists afterwards.
+    pub directory: String,
+    /// The user of the image that owns them.
+    pub owner: String,
+    /// The files.
+    pub files: Vec<FileSpec>,
+}
+
+/// Where a statement goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SqlTarget {
+    /// The container that the server runs in.
+    pub container: String,
+    /// Its address.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// The password of the superuser.
+    pub password: SecretRef,
+}
+
+/// One step of a plan. `C` is the kind's own change of durable memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op<C> {
+    /// A call to the engine.
+    Engine(EngineOp),
+    /// A statement to a database.
+    Sql(SqlTarget, SqlOp),
+    /// A change of durable memory.
+    Remember(C),
+}
+
+/// A step, whom it concerns and why it is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action<C> {
+    /// The member, volume or network that it concerns.
+    pub subject: String,
+    /// What is done.
+    pub op: Op<C>,
+    /// Why, in words that a user reads.
+    pub cause: String,
+}
+
+impl<C> Action<C> {
+    /// A step with its reason.
+    pub fn new(subject: &str, op: Op<C>, cause: impl Into<String>) -> Self {
+        Action {
+            subject: subject.to_owned(),
+            op,
+            cause: cause.into(),
+        }
+    }
+
+    /// A call to the engine with its reason.
+    pub fn engine(subject: &str, op: EngineOp, cause: impl Into<String>) -> Self {
+        Action::new(subject, Op::Engine(op), cause)
+    }
+}
+
+/// Why a plan does less than everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Note {
+    /// Goes on by itself when something has happened.
+    Waiting {
+        /// Whom it concerns.
+        subject: String,
+        /// For what.
+        reason: String,
+    },
+    /// Goes on when somebody has removed an obstacle.
+    Blocked {
+        /// Whom it concerns.
+        subject: String,
+        /// The obstacle in one CamelCase word, the condition's reason.
+        code: String,
+        /// The obstacle and the way round it.
+        reason: String,
+    },
+    /// Goes on when somebody has decided.
+    NeedsConfirmation {
+        /// Whom it concerns.
+        subject: String,
+        /// What has to be decided, and the command for it.
+        reason: String,
+    },
+}
+
+/// What is to be done in one pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan<C> {
+    /// Independent sequences; within one, a step is taken only when the one before it succeeded.
+    pub chains: Vec<Vec<Action<C>>>,
+    /// Why it does less than everything.
+    pub notes: Vec<Note>,
+    /// When to look again, if earlier than usual.
+    pub look_again: Option<Duration>,
+}
+
+impl<C> Default for Plan<C> {
+    fn default() -> Self {
+        Plan {
+            chains: Vec::new(),
+            notes: Vec::new(),
+            look_again: None,
+        }
+    }
+}
+
+impl<C> Plan<C> {
+    /// Adds a sequence of steps; an empty one is dropped.
+    pub fn chain(&mut self, actions: Vec<Action<C>>) {
+        if !actions.is_empty() {
+            self.chains.push(actions);
+        }
+    }
+
+    /// Adds a single step.
+    pub fn step(&mut self, action: Action<C>) {
+        self.chains.push(vec![action]);
+    }
+
+    /// Notes that `subject` waits for something that comes by itself.
+    pub fn wait(&mut self, subject: &str, reason: impl Into<String>) {
+        self.notes.push(Note::Waiting {
+            subject: subject.to_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    /// Notes that `subject` cannot go on until somebody removes an obstacle.
+    pub fn block(&mut self, subject: &str, code: &str, reason: impl Into<String>) {
+        self.notes.push(Note::Blocked {
+            subject: subject.to_owned(),
+            code: code.to_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    /// Notes that somebody has to decide.
+    pub fn confirm(&mut self, subject: &str, reason: impl Into<String>) {
+        self.notes.push(Note::NeedsConfirmation {
+            subject: subject.to_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    /// Asks for the next pass after `delay` at the latest.
+    pub fn again_in(&mut self, delay: Duration) {
+        self.look_again = Some(self.look_again.map_or(delay, |earlier| earlier.min(delay)));
+    }
+
+    /// All steps.
+    pub fn actions(&self) -> impl Iterator<Item = &Action<C>> {
+        self.chains.iter().flatten()
+    }
+
+    /// Whether nothing is done. Says nothing about whether all is well: see the notes.
+    pub fn is_idle(&self) -> bool {
+        self.chains.is_empty()
+    }
+
+    /// Whether a step concerns `subject`.
+    pub fn touches(&self, subject: &str) -> bool {
+        self.actions().any(|action| action.subject == subject)
+    }
+}
+
+impl fmt::Display for EngineOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EngineOp::PullImage(image) => write!(f, "pull image {image}"),
+            EngineOp::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
+            EngineOp::RemoveNetwork(name) => write!(f, "remove network {name}"),
+            EngineOp::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
+            EngineOp::RemoveVolume(name) => write!(f, "remove volume {name}"),
+            EngineOp::CreateContainer(spec) => write!(f, "create container {}", spec.name),
+            EngineOp::Deliver(delivery) => {
+                let names: Vec<&str> = delivery.files.iter().map(|f| f.name.as_str()).collect();
+                write!(f, "deliver {}", names.join(", "))
+            }
+            EngineOp::Start(_) => write!(f, "start container"),
+            EngineOp::Signal { signal, .. } => write!(f, "send {signal}"),
+            EngineOp::Stop { grace_secs, .. } => write!(f, "stop container ({grace_secs} s grace)"),
+            EngineOp::RemoveContainer(_) => write!(f, "remove container"),
+            EngineOp::Connect { network, .. } => write!(f, "connect to network {network}"),
+            EngineOp::Unpause(_) => write!(f, "unpause container"),
+            EngineOp::UpdateLimits { .. } => write!(f, "update cpu and memory limits"),
+            EngineOp::CheckConfig { .. } => write!(f, "check the new configuration"),
+            EngineOp::ResetPassword { role, .. } => write!(f, "reset the password of role {role}"),
+        }
+    }
+}
+
+impl<C: fmt::Display> fmt::Display for Action<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.subject)?;
+        match &self.op {
+            Op::Engine(op) => write!(f, "{op}")?,
+            Op::Sql(_, op) => write!(f, "{op}")?,
+            Op::Remember(change) => write!(f, "remember that {change}")?,
+        }
+        write!(f, ", because {}", self.cause)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::Waiting { subject, reason } => write!(f, "{subject}: waiting, {reason}"),
+            Note::Blocked {
+                subject, reason, ..
+            } => write!(f, "{subject}: blocked, {reason}"),
+            Note::NeedsConfirmation { subject, reason } => {
+                write!(f, "{subject}: needs your confirmation, {reason}")
+            }
+        }
+    }
+}
+
+impl<C: fmt::Display> fmt::Display for Plan<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chain in &self.chains {
+            for action in chain {
+                writeln!(f, "{action}")?;
+            }
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
+        }
+        if self.chains.is_empty() && self.notes.is_empty() {
+            writeln!(f, "nothing to do")?;
+        }
+        Ok(())
+    }
+}

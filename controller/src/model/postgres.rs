@@ -1,0 +1,267 @@
+//! What is seen of a PostgreSQL server, and the statements that are sent to one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::lsn::Lsn;
+use super::secret::SecretRef;
+
+/// What came of asking a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Server {
+    /// It answered.
+    Up(Box<PgFacts>),
+    /// It did not; the text is in words that a user reads.
+    Down(Down, String),
+}
+
+/// Why a server did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Down {
+    /// There is no process to ask.
+    NotRunning,
+    /// It said that it is starting up or recovering (SQLSTATE 57P03), or its port is not open yet.
+    StartingUp,
+    /// It said that it is shutting down (SQLSTATE 57P01, 57P03).
+    ShuttingDown,
+    /// It does not accept the superuser's password (SQLSTATE 28P01, 28000).
+    PasswordRejected,
+    /// It did not answer in time, or broke off.
+    NoAnswer,
+}
+
+impl Server {
+    /// What it answered.
+    pub fn facts(&self) -> Option<&PgFacts> {
+        match self {
+            Server::Up(facts) => Some(facts),
+            Server::Down(..) => None,
+        }
+    }
+}
+
+/// What is asked of a server beyond its own state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PgQuestion {
+    /// The directory of the delivered files, and their names.
+    pub directory: String,
+    /// The delivered files that are hashed.
+    pub files: Vec<String>,
+    /// Passwords that roles shall have, to be held against their verifiers.
+    pub passwords: BTreeMap<String, SecretRef>,
+    /// Databases to look into for extensions; each costs a connection, so not in every pass.
+    pub look_into: Vec<String>,
+}
+
+/// A server that answers SQL.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PgFacts {
+    /// The identity that `initdb` gave to the cluster; copies share it.
+    pub system_identifier: u64,
+    /// Whether it is a standby (in recovery) now.
+    pub in_recovery: bool,
+    /// The timeline that it writes or follows.
+    pub timeline: u32,
+    /// A primary's insert position; a standby's replay position.
+    pub lsn: Lsn,
+    /// A standby's received position.
+    pub receive_lsn: Lsn,
+    /// Whether an administrator paused the replay.
+    pub replay_paused: bool,
+    /// Whether the WAL receiver streams now.
+    pub receiver_streaming: bool,
+    /// Seconds since the last replayed commit, 0 when all that was received is replayed.
+    pub replay_lag_secs: i64,
+    /// Full server version, `server_version_num`.
+    pub version: u32,
+    /// The SHA-256 of each delivered file, as the server reads it now; a missing file is missing here.
+    pub file_hashes: BTreeMap<String, String>,
+    /// Whether a delivered file changed after the server last loaded its configuration.
+    pub reload_due: bool,
+    /// Parameters that wait for a restart.
+    pub pending_restart: Vec<String>,
+    /// Parameters set by `ALTER SYSTEM`, with their values.
+    pub auto_conf: BTreeMap<String, String>,
+    /// The running values of the parameters that a standby must have at least as large as its primary.
+    pub standby_floor: BTreeMap<String, i64>,
+    /// Whether the last reload of `pg_hba.conf` or the configuration found errors, in words.
+    pub conf_errors: Vec<String>,
+    /// A primary's standbys, by `application_name`.
+    pub standbys: BTreeMap<String, StandbyFacts>,
+    /// Its physical replication slots, by name.
+    pub slots: BTreeMap<String, SlotFacts>,
+    /// Base backups in progress: bytes sent and bytes in total (0 while it is not known).
+    pub base_backups: BTreeMap<String, (u64, u64)>,
+    /// Its roles, by name.
+    pub roles: BTreeMap<String, RoleFacts>,
+    /// Its databases and their owners.
+    pub databases: BTreeMap<String, String>,
+    /// Extensions by database; only for databases that were looked into in this pass.
+    pub extensions: BTreeMap<String, Vec<String>>,
+    /// The history of its timeline: for each ancestor, where the next one branched off.
+    pub history: Vec<(u32, Lsn)>,
+}
+
+/// What a primary says of one standby (`pg_stat_replication`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StandbyFacts {
+    /// `streaming`, `catchup`, `startup`, `backup`.
+    pub state: String,
+    /// What it replayed.
+    pub replay_lsn: Lsn,
+    /// `async`, `sync`, `quorum`, `potential`.
+    pub sync_state: String,
+}
+
+/// What a server says of one physical slot (`pg_replication_slots`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SlotFacts {
+    /// Whether a receiver uses it now.
+    pub active: bool,
+    /// `reserved`, `extended`, `unreserved`, `lost`; empty when nothing is reserved yet.
+    pub wal_status: String,
+}
+
+/// A role as `pg_authid` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RoleFacts {
+    /// Its attributes.
+    pub attributes: RoleAttributes,
+    /// Whether its verifier fits the wanted password; `None` when no password is wanted or it cannot be read.
+    pub password_fits: Option<bool>,
+    /// The roles that it is a member of.
+    pub member_of: Vec<String>,
+}
+
+/// The attributes of a role that are kept as the manifest says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "PostgreSQL's own list of attributes")]
+pub struct RoleAttributes {
+    /// `LOGIN`.
+    pub login: bool,
+    /// `SUPERUSER`.
+    pub superuser: bool,
+    /// `CREATEDB`.
+    pub createdb: bool,
+    /// `CREATEROLE`.
+    pub createrole: bool,
+    /// `REPLICATION`.
+    pub replication: bool,
+    /// `CONNECTION LIMIT`; -1 is unlimited.
+    pub connection_limit: i32,
+}
+
+/// The state that `global/pg_control` of a stopped server shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// The identity that `initdb` gave to the cluster.
+    pub system_identifier: u64,
+    /// `DBState` of `pg_control.h`.
+    pub state: ControlState,
+    /// Where the last checkpoint record starts.
+    pub checkpoint: Lsn,
+    /// The timeline of the last checkpoint; the old one until the first checkpoint after a promotion.
+    pub timeline: u32,
+}
+
+/// `DBState` of PostgreSQL's `pg_control.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlState {
+    /// Starting up.
+    Startup,
+    /// A primary that was stopped cleanly.
+    ShutDown,
+    /// A standby that was stopped cleanly.
+    ShutDownInRecovery,
+    /// Was stopping when it ended.
+    ShuttingDown,
+    /// Was recovering from a crash when it ended.
+    InCrashRecovery,
+    /// Was a standby when it ended.
+    InArchiveRecovery,
+    /// Was a primary when it ended.
+    InProduction,
+}
+
+/// One statement, or a few that belong together. Secrets are references; the executor makes verifiers of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SqlOp {
+    /// `CHECKPOINT`.
+    Checkpoint,
+    /// `pg_promote(wait => false)`.
+    Promote,
+    /// `pg_reload_conf()`.
+    Reload,
+    /// `pg_wal_replay_resume()`.
+    ResumeReplay,
+    /// Creates a physical slot that reserves WAL from now on.
+    CreateSlot(String),
+    /// Drops a physical slot.
+    DropSlot(String),
+    /// `ALTER SYSTEM RESET`, then a reload.
+    ResetParameter(String),
+    /// Creates a role or sets its attributes, memberships and password.
+    Role(RoleChange),
+    /// `CREATE DATABASE name OWNER owner`.
+    CreateDatabase {
+        /// The database.
+        name: String,
+        /// Its owner; empty for the superuser.
+        owner: String,
+    },
+    /// `ALTER DATABASE name OWNER TO owner`.
+    DatabaseOwner {
+        /// The database.
+        name: String,
+        /// Its owner.
+        owner: String,
+    },
+    /// `CREATE EXTENSION IF NOT EXISTS`.
+    CreateExtension {
+        /// The database that it is created in.
+        database: String,
+        /// The extension.
+        name: String,
+    },
+    /// Ends the connections of all clients, so that a demoted member has none.
+    TerminateClients,
+}
+
+/// A role as it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleChange {
+    /// The role.
+    pub name: String,
+    /// Whether it is missing and created.
+    pub create: bool,
+    /// The attributes that it shall have.
+    pub attributes: RoleAttributes,
+    /// The password to set; `None` leaves it as it is.
+    pub password: Option<SecretRef>,
+    /// The roles to become a member of.
+    pub grant: Vec<String>,
+}
+
+impl fmt::Display for SqlOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SqlOp::Checkpoint => write!(f, "checkpoint"),
+            SqlOp::Promote => write!(f, "promote"),
+            SqlOp::Reload => write!(f, "reload the configuration"),
+            SqlOp::ResumeReplay => write!(f, "resume the replay"),
+            SqlOp::CreateSlot(name) => write!(f, "create replication slot {name}"),
+            SqlOp::DropSlot(name) => write!(f, "drop replication slot {name}"),
+            SqlOp::ResetParameter(name) => write!(f, "reset parameter {name} set by ALTER SYSTEM"),
+            SqlOp::Role(role) if role.create => write!(f, "create role {}", role.name),
+            SqlOp::Role(role) => write!(f, "alter role {}", role.name),
+            SqlOp::CreateDatabase { name, .. } => write!(f, "create database {name}"),
+            SqlOp::DatabaseOwner { name, owner } => write!(f, "give database {name} to {owner}"),
+            SqlOp::CreateExtension { database, name } => {
+                write!(f, "create extension {name} in database {database}")
+            }
+            SqlOp::TerminateClients => write!(f, "end the clients' connections"),
+        }
+    }
+}

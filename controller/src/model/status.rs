@@ -1,0 +1,139 @@
+//! What is told to the user: conditions, members, events. The field names are Kubernetes' own where it has one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The three values of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// One aspect of a resource's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// The aspect, in CamelCase; `Ready` sums up.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: Truth,
+    /// Why, in one CamelCase word.
+    pub reason: String,
+    /// Why, in words that a user reads.
+    pub message: String,
+    /// When `status` last changed, in seconds since the epoch.
+    pub last_transition_time: i64,
+}
+
+/// The type of the condition that sums up.
+pub const READY: &str = "Ready";
+
+/// Something that happened, with repetitions counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// A number that grows with every change of any event of the resource.
+    pub sequence: u64,
+    /// `Normal` or `Warning`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, in one CamelCase word.
+    pub reason: String,
+    /// What was found and done, in words that a user reads.
+    pub message: String,
+    /// How often.
+    pub count: u64,
+    /// The first time, in seconds since the epoch.
+    pub first_time: i64,
+    /// The last time, in seconds since the epoch.
+    pub last_time: i64,
+}
+
+/// One member of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: String,
+    /// `primary` or `replica`; empty when it is not known.
+    pub role: String,
+    /// What it is doing, in a word or two.
+    pub state: String,
+    /// Whether it does what its role asks for.
+    pub ready: bool,
+    /// The timeline that it writes or follows.
+    pub timeline: Option<u32>,
+    /// Its position in the write-ahead log.
+    pub lsn: Option<String>,
+    /// How many bytes it is behind its primary.
+    pub lag_bytes: Option<u64>,
+    /// How many seconds of commits it is behind its primary.
+    pub lag_seconds: Option<i64>,
+    /// Its published address.
+    pub address: String,
+    /// The container's name.
+    pub container: String,
+    /// The data volume's name.
+    pub volume: String,
+    /// Bytes done and bytes in total, while it is being seeded.
+    pub progress: Option<(u64, u64)>,
+}
+
+/// The state of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The generation of the spec that the last pass worked towards.
+    pub observed_generation: u64,
+    /// The conditions, `Ready` first.
+    pub conditions: Vec<Condition>,
+    /// The members.
+    pub members: Vec<MemberStatus>,
+    /// The operation in progress and its next step.
+    pub operation: Option<String>,
+    /// What the last plan waits for or is blocked by.
+    pub notes: Vec<String>,
+    /// Facts worth a line each, such as where a generated password is.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Status {
+    /// The condition of a type.
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.kind == kind)
+    }
+
+    /// Whether the resource is ready.
+    pub fn is_ready(&self) -> bool {
+        self.condition(READY)
+            .is_some_and(|c| c.status == Truth::True)
+    }
+}
+
+/// A condition before it is known since when it holds.
+pub fn condition(kind: &str, holds: bool, reason: &str, message: impl Into<String>) -> Condition {
+    Condition {
+        kind: kind.to_owned(),
+        status: if holds { Truth::True } else { Truth::False },
+        reason: reason.to_owned(),
+        message: message.into(),
+        last_transition_time: 0,
+    }
+}
+
+/// Dates `next` with the time of its last flip: kept from `before` while the status is the same, `now` otherwise.
+pub fn date_conditions(next: &mut [Condition], before: &[Condition], now: i64) {
+    for condition in next {
+        condition.last_transition_time = before
+            .iter()
+            .find(|old| old.kind == condition.kind && old.status == condition.status)
+            .map_or(now, |old| old.last_transition_time);
+    }
+}
