@@ -2,4 +2,5 @@
 
 pub mod host;
 pub mod kinds;
+pub mod manifest;
 pub mod model;

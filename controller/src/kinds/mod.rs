@@ -1,3 +1,3 @@
-//! What a user can declare. One folder per kind; the table in [`schemas`] is the only place that lists them.
+//! What a user can declare. One folder per kind.
 
 pub mod postgres;

@@ -295,9 +295,7 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Note::Waiting { subject, reason } => write!(f, "{subject}: waiting, {reason}"),
-            Note::Blocked {
-                subject, reason, ..
-            } => write!(f, "{subject}: blocked, {reason}"),
+            Note::Blocked { subject, reason, .. } => write!(f, "{subject}: blocked, {reason}"),
             Note::NeedsConfirmation { subject, reason } => {
                 write!(f, "{subject}: needs your confirmation, {reason}")
             }

@@ -112,8 +112,7 @@ impl Status {
 
     /// Whether the resource is ready.
     pub fn is_ready(&self) -> bool {
-        self.condition(READY)
-            .is_some_and(|c| c.status == Truth::True)
+        self.condition(READY).is_some_and(|c| c.status == Truth::True)
     }
 }
 

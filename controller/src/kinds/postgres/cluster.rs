@@ -45,7 +45,10 @@ impl Cluster {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let cpus = spec.resources.cpu.as_deref().map_or(Ok(0.0), parse_cpus)?;
         let memory = spec.resources.memory.as_deref().map_or(Ok(0), bytes)?;
-        #[expect(clippy::cast_possible_truncation, reason = "a float-to-int cast saturates; CPUs are few")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float-to-int cast saturates; CPUs are few"
+        )]
         let limits = Limits {
             nano_cpus: (cpus * 1e9) as i64,
             memory_bytes: signed(memory),

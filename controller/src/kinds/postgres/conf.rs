@@ -34,9 +34,15 @@ const REFUSED: [(&str, &str); 33] = [
     ("external_pid_file", "the container's process is the server"),
     ("hba_file", "write the lines under `spec.hba`"),
     ("ident_file", "the agent delivers the configuration"),
-    ("listen_addresses", "members must reach each other; bind the host's side with `spec.ports.address`"),
+    (
+        "listen_addresses",
+        "members must reach each other; bind the host's side with `spec.ports.address`",
+    ),
     ("max_slot_wal_keep_size", "set `spec.replication.maxSlotWalKeepSize`"),
-    ("port", "inside a container it is always 5432; set the host's side with `spec.ports`"),
+    (
+        "port",
+        "inside a container it is always 5432; set the host's side with `spec.ports`",
+    ),
     ("primary_conninfo", "it follows the primary"),
     ("primary_slot_name", "every replica has a slot of its own"),
     ("promote_trigger_file", "`reconciler promote` promotes"),
@@ -48,16 +54,28 @@ const REFUSED: [(&str, &str); 33] = [
     ("recovery_target_lsn", "recovery is steered by the agent"),
     ("recovery_target_name", "recovery is steered by the agent"),
     ("recovery_target_time", "recovery is steered by the agent"),
-    ("recovery_target_timeline", "replicas must follow their primary onto its new timeline"),
+    (
+        "recovery_target_timeline",
+        "replicas must follow their primary onto its new timeline",
+    ),
     ("recovery_target_xid", "recovery is steered by the agent"),
     ("restore_command", "recovery is steered by the agent"),
-    ("restart_after_crash", "a server that stays down after a crash could not heal"),
-    ("ssl_passphrase_command", "it runs a program before the server can be watched"),
+    (
+        "restart_after_crash",
+        "a server that stays down after a crash could not heal",
+    ),
+    (
+        "ssl_passphrase_command",
+        "it runs a program before the server can be watched",
+    ),
     ("stats_temp_directory", "PostgreSQL 15 dropped it"),
     ("synchronous_standby_names", "the agent keeps the names"),
     ("transaction_read_only", "a primary must accept writes"),
     ("default_transaction_read_only", "a primary must accept writes"),
-    ("unix_socket_directories", "the agent and the health check use the default socket"),
+    (
+        "unix_socket_directories",
+        "the agent and the health check use the default socket",
+    ),
     ("wal_retrieve_retry_interval", "a long one delays promotions by seconds"),
     ("zero_damaged_pages", "it destroys data silently"),
 ];
@@ -137,9 +155,7 @@ pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> 
         set("primary_conninfo", &conninfo(following));
         set("primary_slot_name", &slot_name(&following.member));
     }
-    let mut text = String::from(
-        "# Written by reconciler. An edit here is put back: change the manifest instead.\n",
-    );
+    let mut text = String::from("# Written by reconciler. An edit here is put back: change the manifest instead.\n");
     for (name, value) in settings {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name} = {value}");
@@ -187,7 +203,17 @@ pub fn pg_hba_conf(lines: &[String]) -> String {
 /// Checks one line of pg_hba.conf as far as it can be without a server (documentation, 21.1).
 pub fn hba_problem(line: &str) -> Option<String> {
     const METHODS: [&str; 12] = [
-        "trust", "reject", "scram-sha-256", "md5", "password", "gss", "sspi", "ident", "peer", "ldap", "radius",
+        "trust",
+        "reject",
+        "scram-sha-256",
+        "md5",
+        "password",
+        "gss",
+        "sspi",
+        "ident",
+        "peer",
+        "ldap",
+        "radius",
         "cert",
     ];
     let fields: Vec<&str> = line.split_whitespace().collect();

@@ -36,11 +36,17 @@ fn judge(view: &View<'_>, plan: &mut Plan<Change>) {
         return plan.block(
             &view.cluster.name,
             "InvalidConfiguration",
-            format!("{}; every member keeps the old configuration. Correct spec.parameters", rejected.message),
+            format!(
+                "{}; every member keeps the old configuration. Correct spec.parameters",
+                rejected.message
+            ),
         );
     }
     let Some(judge) = view.members().into_iter().find(|m| view.facts(m).is_some()) else {
-        return plan.wait(&view.cluster.name, "a member has to answer before the new configuration can be checked");
+        return plan.wait(
+            &view.cluster.name,
+            "a member has to answer before the new configuration can be checked",
+        );
     };
     let subject = view.cluster.name.as_str();
     let accept = Action::new(
@@ -83,11 +89,16 @@ fn one(view: &View<'_>, member: &str, facts: &PgFacts, plan: &mut Plan<Change>) 
     let Some(role) = role_of(view, member, facts) else {
         return;
     };
-    let mut steps: Vec<Step> = altered(view, member, role, facts);
+    let mut steps: Vec<Step> = altered(view, member, facts);
     let wanted = desired::watched_hashes(&view.files(member, role));
     let edited: Vec<&str> = wanted
         .iter()
-        .filter(|(name, hash)| !facts.file_hashes.get(*name).is_some_and(|seen| seen.starts_with(hash.as_str())))
+        .filter(|(name, hash)| {
+            !facts
+                .file_hashes
+                .get(*name)
+                .is_some_and(|seen| seen.starts_with(hash.as_str()))
+        })
         .map(|(name, _)| name.as_str())
         .collect();
     if !edited.is_empty() {
@@ -117,7 +128,7 @@ fn role_of(view: &View<'_>, member: &str, facts: &PgFacts) -> Option<Role> {
 
 /// `ALTER SYSTEM` overrules the configuration file. What the manifest or the agent sets is taken back; what nobody
 /// manages is the administrator's own affair.
-fn altered(view: &View<'_>, member: &str, role: Role, facts: &PgFacts) -> Vec<Step> {
+fn altered(view: &View<'_>, member: &str, facts: &PgFacts) -> Vec<Step> {
     let settings = view.settings();
     let is_ours = |name: &str| {
         let lower = name.to_ascii_lowercase();
@@ -125,7 +136,6 @@ fn altered(view: &View<'_>, member: &str, role: Role, facts: &PgFacts) -> Vec<St
             || conf::STANDBY_FLOOR.iter().any(|(floor, _)| *floor == lower)
             || settings.parameters.keys().any(|set| set.to_ascii_lowercase() == lower)
     };
-    let _ = role;
     facts
         .auto_conf
         .iter()

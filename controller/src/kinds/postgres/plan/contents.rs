@@ -4,9 +4,9 @@ use super::super::conf;
 use super::super::memory::Change;
 use super::super::spec::Role as RoleSpec;
 use super::view::View;
+use crate::model::SecretRef;
 use crate::model::plan::{Action, Op, Plan};
 use crate::model::postgres::{PgFacts, RoleAttributes, RoleChange, RoleFacts, SqlOp};
-use crate::model::SecretRef;
 
 /// Keeps slots, roles, databases and extensions.
 pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
@@ -47,7 +47,11 @@ fn drop_slots(view: &View<'_>, member: &str, facts: &PgFacts, wanted: &[String],
     for (slot, state) in &facts.slots {
         if is_ours(slot) && !wanted.contains(slot) && !state.active {
             let op = SqlOp::DropSlot(slot.clone());
-            plan.chain(view.sql(member, op, "no replica uses it, and it would hold WAL for ever").into_iter().collect());
+            plan.chain(
+                view.sql(member, op, "no replica uses it, and it would hold WAL for ever")
+                    .into_iter()
+                    .collect(),
+            );
         }
     }
 }
@@ -71,7 +75,14 @@ fn roles(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change
         wanted.push((role.name.clone(), attributes(role), password, role.member_of.clone()));
     }
     for (name, attributes, password, member_of) in wanted {
-        role(view, primary, facts.roles.get(&name), &name, (attributes, password, member_of), plan);
+        role(
+            view,
+            primary,
+            facts.roles.get(&name),
+            &name,
+            (attributes, password, member_of),
+            plan,
+        );
     }
     superuser(view, primary, facts, plan);
 }
@@ -150,7 +161,10 @@ fn databases(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Ch
     for database in &view.cluster.spec.databases {
         let owner = database.owner.clone().unwrap_or_default();
         if !owner.is_empty() && !facts.roles.contains_key(&owner) {
-            plan.wait(primary, format!("database {} waits for its owner {owner}", database.name));
+            plan.wait(
+                primary,
+                format!("database {} waits for its owner {owner}", database.name),
+            );
             continue;
         }
         let step = match facts.databases.get(&database.name) {

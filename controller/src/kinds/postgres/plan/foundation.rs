@@ -49,7 +49,9 @@ pub fn image<'a>(view: &View<'a>, subject: &str, plan: &mut Plan<Change>) -> Opt
         ),
         Seen::Absent => {
             let pull = EngineOp::PullImage(name.clone());
-            let planned = plan.actions().any(|a| a.op == crate::model::plan::Op::Engine(pull.clone()));
+            let planned = plan
+                .actions()
+                .any(|a| a.op == crate::model::plan::Op::Engine(pull.clone()));
             if planned {
                 plan.wait(subject, format!("image {name} is being pulled"));
             } else {

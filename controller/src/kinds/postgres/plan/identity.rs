@@ -49,7 +49,10 @@ pub fn recognise(view: &View<'_>, plan: &mut Plan<Change>) {
         return bootstrap(view, plan);
     }
     match candidate(view, &pasts) {
-        Some((primary, system_identifier)) => adopt(view, primary, system_identifier, generations, plan),
+        Some((primary, system_identifier)) => {
+            let generations = generations.clone();
+            adopt(view, primary, system_identifier, generations, plan);
+        },
         None => plan.confirm(
             &view.cluster.name,
             "the record of who is the primary is missing, and the members do not tell: \
@@ -74,7 +77,7 @@ fn bootstrap(view: &View<'_>, plan: &mut Plan<Change>) {
 
 /// Volumes outlive containers, so they tell which members there were.
 fn newest_generations(view: &View<'_>) -> BTreeMap<String, u32> {
-    let mut newest = BTreeMap::new();
+    let mut newest: BTreeMap<String, u32> = BTreeMap::new();
     for volume in &view.observed.objects.volumes {
         let member = volume.labels.get(labels::MEMBER);
         let generation = volume.labels.get(labels::GENERATION).and_then(|g| g.parse().ok());

@@ -25,7 +25,9 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let initialised = view.memory.system_identifier.is_some();
     let role = if initialised { Role::Primary } else { Role::Bootstrap };
     let lost = view.volume(member).is_none() && view.container(member).is_none();
-    let empty = view.container(member).is_some_and(|c| c.state == RunState::Exited && c.exit_code == EXIT_NO_DATA);
+    let empty = view
+        .container(member)
+        .is_some_and(|c| c.state == RunState::Exited && c.exit_code == EXIT_NO_DATA);
     if initialised && (lost || empty) {
         return ask_for_promotion(view, member, plan);
     }
@@ -43,7 +45,11 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
         ));
     }
     if view.facts(member).is_some_and(|facts| facts.in_recovery) {
-        let mut steps = vec![stop(view.cluster, member, "it is the recorded primary and runs as a replica")];
+        let mut steps = vec![stop(
+            view.cluster,
+            member,
+            "it is the recorded primary and runs as a replica",
+        )];
         steps.extend(view.start(member, Role::Primary, "it is the recorded primary"));
         plan.chain(steps);
     }
@@ -111,7 +117,11 @@ pub fn settle(view: &View<'_>, member: &str, role: Role, container: &ContainerOb
                 network: spec_name.clone(),
                 aliases: vec![container.name.clone(), member.to_owned()],
             };
-            plan.step(Action::engine(member, connect, format!("it was disconnected from {spec_name}")));
+            plan.step(Action::engine(
+                member,
+                connect,
+                format!("it was disconnected from {spec_name}"),
+            ));
         }
         RunState::Running => answer(view, member, container, plan),
     }
@@ -120,7 +130,11 @@ pub fn settle(view: &View<'_>, member: &str, role: Role, container: &ContainerOb
 fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObserved, plan: &mut Plan<Change>) {
     let reason = why_down(container, view.log(member));
     if is_crash_looping(view, member) {
-        plan.block(member, "CrashLooping", format!("it failed to start several times; {reason}"));
+        plan.block(
+            member,
+            "CrashLooping",
+            format!("it failed to start several times; {reason}"),
+        );
     }
     if wait_for_next_try(view, member, plan) {
         return;
@@ -154,7 +168,10 @@ pub fn differs(view: &View<'_>, member: &str, container: &ContainerObserved) -> 
 
 /// Whether a member has failed to start several times in a row.
 pub fn is_crash_looping(view: &View<'_>, member: &str) -> bool {
-    view.memory.starts.get(member).is_some_and(|starts| starts.count >= CRASH_LOOP)
+    view.memory
+        .starts
+        .get(member)
+        .is_some_and(|starts| starts.count >= CRASH_LOOP)
 }
 
 fn wait_for_next_try(view: &View<'_>, member: &str, plan: &mut Plan<Change>) -> bool {

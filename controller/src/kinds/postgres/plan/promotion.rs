@@ -55,7 +55,11 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
                 let message = format!("{}: {}", first.name, first.found);
                 return finish(promotion, false, message, view, plan);
             }
-            let checkpoint = view.sql(from, SqlOp::Checkpoint, "the checkpoint of its shutdown is then a short one");
+            let checkpoint = view.sql(
+                from,
+                SqlOp::Checkpoint,
+                "the checkpoint of its shutdown is then a short one",
+            );
             let mut steps: Vec<_> = checkpoint.into_iter().collect();
             steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
             plan.chain(steps);
@@ -68,7 +72,10 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
             view,
             from,
             "SIGKILL",
-            format!("it does not answer ({why}), and must be known to be down before {} takes over", promotion.to),
+            format!(
+                "it does not answer ({why}), and must be known to be down before {} takes over",
+                promotion.to
+            ),
         )),
         Some(Server::Down(_, why)) => {
             if view.now - promotion.requested_at > PATIENCE_SECS {
@@ -94,7 +101,11 @@ fn thaw(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     if let Some(container) = view.container(&promotion.from) {
         // A frozen container takes no signal; it is still the recorded primary, so thawing it is safe.
         let cause = "it is paused, and has to be known to be down";
-        plan.step(Action::engine(&promotion.from, EngineOp::Unpause(container.id.clone()), cause));
+        plan.step(Action::engine(
+            &promotion.from,
+            EngineOp::Unpause(container.id.clone()),
+            cause,
+        ));
     }
 }
 
@@ -117,7 +128,10 @@ fn promote(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
         }
         (Some(_), _) => {
             plan.wait(to, "it accepts writes, but not on a new timeline");
-            plan.confirm(to, format!("it accepts writes on {from}'s timeline; nothing is touched until you decide"));
+            plan.confirm(
+                to,
+                format!("it accepts writes on {from}'s timeline; nothing is touched until you decide"),
+            );
         }
         (None, _) => target_is_silent(view, promotion, plan),
     }
@@ -136,7 +150,10 @@ fn target_has_everything(view: &View<'_>, promotion: &Promotion) -> Result<(), L
     let (from, to) = (&promotion.from, &promotion.to);
     let lack = |text: String, final_word| Lack { text, final_word };
     if view.container(from).is_none() {
-        return Err(lack(format!("{from} is gone, so nobody can tell whether {to} has all its writes"), true));
+        return Err(lack(
+            format!("{from} is gone, so nobody can tell whether {to} has all its writes"),
+            true,
+        ));
     }
     let control = match view.control(from) {
         Seen::Known(control) => control,
@@ -151,7 +168,10 @@ fn target_has_everything(view: &View<'_>, promotion: &Promotion) -> Result<(), L
         return Ok(());
     }
     Err(lack(
-        format!("it has replayed up to {replayed}, and {from} stopped at {}", control.checkpoint),
+        format!(
+            "it has replayed up to {replayed}, and {from} stopped at {}",
+            control.checkpoint
+        ),
         false,
     ))
 }
@@ -168,10 +188,21 @@ fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
             Some(Seen::Known(role)) if role == Role::Replica.word()
         );
         if !already {
-            steps.push(Action::engine(from, fence, format!("fenced: whoever starts it gets a replica, now that {to} takes over")));
+            steps.push(Action::engine(
+                from,
+                fence,
+                format!("fenced: whoever starts it gets a replica, now that {to} takes over"),
+            ));
         }
     }
-    let cause = format!("{from} is down and {}", if promotion.forced { "the promotion is forced" } else { "it has everything" });
+    let cause = format!(
+        "{from} is down and {}",
+        if promotion.forced {
+            "the promotion is forced"
+        } else {
+            "it has everything"
+        }
+    );
     steps.extend(view.sql(to, SqlOp::Promote, cause));
     plan.chain(steps);
     plan.again_in(POLL);
@@ -194,20 +225,36 @@ fn target_is_silent(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Chan
             plan.wait(to, "it does not answer, and whether it was promoted cannot be told");
             plan.again_in(POLL);
         }
-        RunState::Paused => plan.step(Action::engine(to, EngineOp::Unpause(container.id.clone()), "it was paused")),
+        RunState::Paused => plan.step(Action::engine(
+            to,
+            EngineOp::Unpause(container.id.clone()),
+            "it was paused",
+        )),
         RunState::Created | RunState::Exited => match view.control(to) {
             Seen::Unknown(why) => plan.confirm(to, format!("whether it was promoted cannot be told: {why}")),
             Seen::Absent => finish(promotion, false, format!("{to} holds no data"), view, plan),
             Seen::Known(control) => match control.state {
                 ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => {
-                    finish(promotion, false, format!("{to} died before it was promoted"), view, plan);
+                    finish(
+                        promotion,
+                        false,
+                        format!("{to} died before it was promoted"),
+                        view,
+                        plan,
+                    );
                 }
                 ControlState::Startup
                 | ControlState::ShutDown
                 | ControlState::ShuttingDown
                 | ControlState::InCrashRecovery
                 | ControlState::InProduction => {
-                    finish(promotion, true, format!("{to} was promoted and then stopped"), view, plan);
+                    finish(
+                        promotion,
+                        true,
+                        format!("{to} was promoted and then stopped"),
+                        view,
+                        plan,
+                    );
                 }
             },
         },
@@ -227,15 +274,14 @@ fn finish(promotion: &Promotion, succeeded: bool, message: String, view: &View<'
     } else {
         format!("{message}; {} stays the primary", promotion.from)
     };
-    plan.step(Action::new(&promotion.to, Op::Remember(Change::Promoted(result)), cause));
+    plan.step(Action::new(
+        &promotion.to,
+        Op::Remember(Change::Promoted(result)),
+        cause,
+    ));
 }
 
-fn signal(
-    view: &View<'_>,
-    member: &str,
-    signal: &str,
-    cause: impl Into<String>,
-) -> Action<Change> {
+fn signal(view: &View<'_>, member: &str, signal: &str, cause: impl Into<String>) -> Action<Change> {
     Action::engine(
         member,
         EngineOp::Signal {
@@ -266,13 +312,19 @@ pub fn by_manifest(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
         return;
     };
     if plan.touches(wanted) || plan.touches(primary) || keep::is_crash_looping(view, wanted) {
-        return plan.wait(wanted, "spec.primary names it; it takes over when what is being done is done");
+        return plan.wait(
+            wanted,
+            "spec.primary names it; it takes over when what is being done is done",
+        );
     }
     let failed: Vec<Check> = checks(view, wanted).into_iter().filter(|c| !c.holds).collect();
     if let Some(first) = failed.first() {
         return plan.wait(
             wanted,
-            format!("spec.primary names it; it cannot take over yet: {}: {}", first.name, first.found),
+            format!(
+                "spec.primary names it; it cannot take over yet: {}: {}",
+                first.name, first.found
+            ),
         );
     }
     if let Some(last) = &view.memory.last_promotion
@@ -280,7 +332,10 @@ pub fn by_manifest(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
         && last.to == wanted
         && view.now - last.at < PATIENCE_SECS
     {
-        plan.wait(wanted, format!("spec.primary names it; the last try failed: {}", last.message));
+        plan.wait(
+            wanted,
+            format!("spec.primary names it; the last try failed: {}", last.message),
+        );
         return plan.again_in(Duration::from_secs(PATIENCE_SECS.unsigned_abs()));
     }
     plan.step(Action::new(

@@ -52,10 +52,14 @@ pub fn stopped(view: &View<'_>, member: &str) -> Verdict {
 
 fn former_primary(view: &View<'_>, control: &Control) -> Verdict {
     let Some(primary) = view.primary_facts() else {
-        return Verdict::Wait("it was a primary, and whether it can follow depends on the present one, which does not answer");
+        return Verdict::Wait(
+            "it was a primary, and whether it can follow depends on the present one, which does not answer",
+        );
     };
     if control.state != ControlState::ShutDown {
-        return diverged("it was a primary and did not stop cleanly, so it may hold writes that nobody else has".to_owned());
+        return diverged(
+            "it was a primary and did not stop cleanly, so it may hold writes that nobody else has".to_owned(),
+        );
     }
     match branch_point(primary, control.timeline) {
         Some(left) if control.checkpoint < left => Verdict::Follow,
@@ -140,7 +144,11 @@ pub fn is_copy(view: &View<'_>, member: &str) -> bool {
 }
 
 fn branch_point(primary: &PgFacts, timeline: u32) -> Option<Lsn> {
-    primary.history.iter().find(|(tli, _)| *tli == timeline).map(|(_, lsn)| *lsn)
+    primary
+        .history
+        .iter()
+        .find(|(tli, _)| *tli == timeline)
+        .map(|(_, lsn)| *lsn)
 }
 
 fn wal_is_gone(view: &View<'_>, member: &str, primary: &PgFacts) -> bool {
@@ -148,6 +156,9 @@ fn wal_is_gone(view: &View<'_>, member: &str, primary: &PgFacts) -> bool {
     let lost = primary.slots.get(&slot).is_some_and(|s| s.wal_status == "lost");
     let log = view.log(member);
     // Only the last attempt counts: an old line may speak of a segment that came after all.
-    let last_failure = log.lines().rev().find(|line| line.contains("FATAL") || line.contains("ERROR"));
+    let last_failure = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("FATAL") || line.contains("ERROR"));
     lost || last_failure.is_some_and(|line| line.contains("has already been removed"))
 }

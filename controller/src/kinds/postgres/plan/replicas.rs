@@ -35,14 +35,26 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
         return make_only(view, member, plan);
     }
     let Some(facts) = view.primary_facts() else {
-        return plan.wait(member, format!("{primary} has to answer before a replica can be seeded"));
+        return plan.wait(
+            member,
+            format!("{primary} has to answer before a replica can be seeded"),
+        );
     };
     if !facts.roles.contains_key(conf::REPLICATOR) {
-        return plan.wait(member, format!("role {} has to exist on {primary} before a replica can be seeded", conf::REPLICATOR));
+        return plan.wait(
+            member,
+            format!(
+                "role {} has to exist on {primary} before a replica can be seeded",
+                conf::REPLICATOR
+            ),
+        );
     }
     if !facts.slots.contains_key(&conf::slot_name(member)) {
         // The slot comes first: it holds the WAL that the base backup will need.
-        return plan.wait(member, format!("its slot has to exist on {primary} before it is seeded"));
+        return plan.wait(
+            member,
+            format!("its slot has to exist on {primary} before it is seeded"),
+        );
     }
     keep::make(view, member, Role::Replica, plan);
 }

@@ -1,6 +1,7 @@
 //! Changes that need a restart or a new container: replicas first, one at a time, each streaming again before the
 //! next; then the primary, in place or by switchover, as the manifest says.
 
+use super::super::desired::Role;
 use super::super::memory::Change;
 use super::super::observe;
 use super::super::spec::PrimaryUpdate;
@@ -8,7 +9,6 @@ use super::foundation;
 use super::keep;
 use super::promotion;
 use super::view::{Step, View};
-use super::super::desired::Role;
 use crate::model::Lsn;
 use crate::model::container::RunState;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
@@ -27,9 +27,16 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     let waiting: Vec<&String> = replicas.iter().filter(|m| !is_ready(m)).collect();
     let needing: Vec<(&String, Need)> = replicas.iter().filter_map(|m| Some((m, need(view, m)?))).collect();
     if let Some((member, need)) = needing.into_iter().next() {
-        let others: Vec<&str> = waiting.iter().map(|m| m.as_str()).filter(|m| *m != member.as_str()).collect();
+        let others: Vec<&str> = waiting
+            .iter()
+            .map(|m| m.as_str())
+            .filter(|m| *m != member.as_str())
+            .collect();
         if !others.is_empty() {
-            return plan.wait(member, format!("it restarts when {} streams again", others.join(" and ")));
+            return plan.wait(
+                member,
+                format!("it restarts when {} streams again", others.join(" and ")),
+            );
         }
         if !plan.touches(member) && caught_up(view, member) {
             renew(view, member, Role::Replica, &need, plan);
@@ -41,13 +48,18 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     };
     if !waiting.is_empty() {
         let names: Vec<&str> = waiting.iter().map(|m| m.as_str()).collect();
-        return plan.wait(primary, format!("it restarts when {} streams again", names.join(" and ")));
+        return plan.wait(
+            primary,
+            format!("it restarts when {} streams again", names.join(" and ")),
+        );
     }
     if plan.touches(primary) {
         return;
     }
     match (view.cluster.spec.update_strategy.primary, replicas.first()) {
-        (PrimaryUpdate::Switchover, Some(heir)) if view.cluster.spec.primary.is_none() => hand_over(view, primary, heir, plan),
+        (PrimaryUpdate::Switchover, Some(heir)) if view.cluster.spec.primary.is_none() => {
+            hand_over(view, primary, heir, plan)
+        }
         (PrimaryUpdate::Switchover | PrimaryUpdate::InPlace, _) => renew(view, primary, Role::Primary, &need, plan),
     }
 }
@@ -64,7 +76,11 @@ fn limits(view: &View<'_>, plan: &mut Plan<Change>) {
                 container: container.id.clone(),
                 limits: wanted.clone(),
             };
-            plan.step(Action::engine(&member, op, "spec.resources differs from what the container has"));
+            plan.step(Action::engine(
+                &member,
+                op,
+                "spec.resources differs from what the container has",
+            ));
         }
     }
 }
@@ -104,7 +120,9 @@ fn need(view: &View<'_>, member: &str) -> Option<Need> {
 fn caught_up(view: &View<'_>, member: &str) -> bool {
     let floor_lsn = view.memory.floor_lsn;
     floor_lsn == Lsn::default()
-        || view.facts(member).is_none_or(|facts| facts.lsn >= floor_lsn || !facts.in_recovery)
+        || view
+            .facts(member)
+            .is_none_or(|facts| facts.lsn >= floor_lsn || !facts.in_recovery)
         || view.lasts(&observe::not_streaming(member)).is_some()
 }
 
@@ -129,7 +147,11 @@ fn renew(view: &View<'_>, member: &str, role: Role, need: &Need, plan: &mut Plan
         return;
     };
     steps.push(keep::stop(view.cluster, member, cause));
-    steps.push(Action::engine(member, EngineOp::RemoveContainer(container.id.clone()), cause));
+    steps.push(Action::engine(
+        member,
+        EngineOp::RemoveContainer(container.id.clone()),
+        cause,
+    ));
     if view.volume(member).is_none() {
         steps.push(view.create_volume(member, image, cause.as_str()));
     }

@@ -49,7 +49,11 @@ fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
     if container.state != RunState::Exited && container.state != RunState::Created {
         steps.push(keep::stop(view.cluster, member, cause.clone()));
     }
-    steps.push(Action::engine(member, EngineOp::RemoveContainer(container.id.clone()), cause));
+    steps.push(Action::engine(
+        member,
+        EngineOp::RemoveContainer(container.id.clone()),
+        cause,
+    ));
     plan.chain(steps);
 }
 
@@ -59,21 +63,36 @@ fn volumes(view: &View<'_>, members: &[String], plan: &mut Plan<Change>) {
     for (volume, retired) in &view.memory.retired {
         let exists = view.observed.objects.volumes.iter().any(|v| v.name == *volume);
         let is_wanted = members.contains(&retired.member);
-        let forget = Action::new(volume, Op::Remember(Change::Forget(volume.clone())), "it is no longer retired");
+        let forget = Action::new(
+            volume,
+            Op::Remember(Change::Forget(volume.clone())),
+            "it is no longer retired",
+        );
         if !exists || (is_wanted && *volume == view.volume_name(&retired.member)) {
             plan.step(forget);
             continue;
         }
-        let mounted = view.observed.objects.containers.iter().any(|c| c.volumes.contains(volume));
+        let mounted = view
+            .observed
+            .objects
+            .containers
+            .iter()
+            .any(|c| c.volumes.contains(volume));
         let replaced = !is_wanted || view.replica_is_ready(&retired.member);
         if !retired.proved_copy || mounted || !replaced {
             continue;
         }
         let cause = if is_wanted {
-            format!("{} streams from its new volume, and this one held nothing that the primary does not have", retired.member)
+            format!(
+                "{} streams from its new volume, and this one held nothing that the primary does not have",
+                retired.member
+            )
         } else {
             format!("{}, and it held nothing that the primary does not have", retired.reason)
         };
-        plan.chain(vec![Action::engine(volume, EngineOp::RemoveVolume(volume.clone()), cause), forget]);
+        plan.chain(vec![
+            Action::engine(volume, EngineOp::RemoveVolume(volume.clone()), cause),
+            forget,
+        ]);
     }
 }

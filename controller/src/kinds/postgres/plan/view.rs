@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::cluster::Cluster;
-use super::super::conf::{self, STANDBY_FLOOR};
+use super::super::conf::STANDBY_FLOOR;
 use super::super::desired::{self, FileInputs, Role};
 use super::super::memory::{Change, Memory, Settings};
 use super::super::observe::{self, Observed};
@@ -194,7 +194,11 @@ impl<'a> View<'a> {
     /// The steps that start a member's existing container in a role.
     pub fn start(&self, member: &str, role: Role, cause: &str) -> Vec<Step> {
         vec![
-            self.deliver(member, role, format!("its role is decided before PostgreSQL starts: {}", role.word())),
+            self.deliver(
+                member,
+                role,
+                format!("its role is decided before PostgreSQL starts: {}", role.word()),
+            ),
             Action::new(
                 member,
                 Op::Remember(Change::Started(member.to_owned(), self.now)),
@@ -224,9 +228,11 @@ impl<'a> View<'a> {
         }
         let pause = 1_i64 << (starts.count - 2).min(9);
         let due = starts.last + pause.min(300);
-        u64::try_from(due - self.now).ok().filter(|s| *s > 0).map(Duration::from_secs)
+        u64::try_from(due - self.now)
+            .ok()
+            .filter(|s| *s > 0)
+            .map(Duration::from_secs)
     }
-
 
     /// The volumes of a member that are not the one it uses.
     pub fn other_volumes(&self, member: &str) -> impl Iterator<Item = &'a NamedObserved> {

@@ -41,24 +41,34 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     let primary = view.primary().unwrap_or("");
     let mut checks = vec![membership(view, primary, target)];
     let main = view.primary_facts();
-    checks.push(match main {
-        Some(facts) => check("the primary answers", true, format!("{primary} is at {}", facts.lsn)),
-        None => check(
-            "the primary answers",
-            false,
-            format!("{primary} does not; writes that only it has would be lost"),
-        ),
-    }
-    .or_force());
+    checks.push(
+        match main {
+            Some(facts) => check("the primary answers", true, format!("{primary} is at {}", facts.lsn)),
+            None => check(
+                "the primary answers",
+                false,
+                format!("{primary} does not; writes that only it has would be lost"),
+            ),
+        }
+        .or_force(),
+    );
     let Some(facts) = view.facts(target) else {
         checks.push(check("the target answers", false, format!("{target} does not")));
         return checks;
     };
-    checks.push(check("the target answers", true, format!("{target} is at {}", facts.lsn)));
+    checks.push(check(
+        "the target answers",
+        true,
+        format!("{target} is at {}", facts.lsn),
+    ));
     checks.push(check(
         "the target is a replica",
         facts.in_recovery,
-        if facts.in_recovery { "it is in recovery" } else { "it accepts writes" },
+        if facts.in_recovery {
+            "it is in recovery"
+        } else {
+            "it accepts writes"
+        },
     ));
     checks.push(identity(view, facts));
     checks.push(single_primary(view, primary));

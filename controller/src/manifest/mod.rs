@@ -1,0 +1,2 @@
+//! YAML text to typed manifests.
+pub mod quantity;
