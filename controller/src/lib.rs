@@ -4,3 +4,4 @@ pub mod host;
 pub mod kinds;
 pub mod manifest;
 pub mod model;
+pub mod store;

@@ -60,6 +60,8 @@ pub trait PostgresWrite {
 pub trait Secrets {
     /// The secret's bytes; a generated one is made and kept at its first use.
     fn reveal(&self, secret: &SecretRef) -> Result<String, HostError>;
+    /// The secret's bytes, if it exists; makes none.
+    fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError>;
 }
 
 /// All that observing needs.

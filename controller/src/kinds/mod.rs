@@ -1,3 +1,170 @@
-//! What a user can declare. One folder per kind.
+//! What a user can declare. One folder per kind; [`Kind`] is all that the rest of the house knows of them, and
+//! [`schemas`] the table that lists them. To add a kind is to add a folder, a line in the table, and a line where the
+//! agent dispatches (`agent::pass`).
 
 pub mod postgres;
+pub mod teardown;
+
+use std::fmt;
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::host::{HostError, Reads};
+use crate::manifest::load::KindSchema;
+use crate::model::plan::{Action, Plan};
+use crate::model::status::Status;
+
+/// Which resource it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Its uid, which its objects carry.
+    pub uid: String,
+    /// The generation of its spec; grows with every change of it.
+    pub generation: u64,
+}
+
+/// Everything that a decision rests on.
+#[derive(Debug)]
+pub struct Scene<'a, K: Kind + ?Sized> {
+    /// What is wanted.
+    pub wanted: &'a K::Wanted,
+    /// What was seen.
+    pub observed: &'a K::Observed,
+    /// What is remembered.
+    pub memory: &'a K::Memory,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+/// What somebody asks of a resource beyond its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "camelCase")]
+pub enum Request {
+    /// Makes a member the primary.
+    Promote {
+        /// The member.
+        member: String,
+        /// Whether writes that only the old primary has may be lost.
+        force: bool,
+        /// Whether only the preconditions are looked at.
+        dry_run: bool,
+    },
+    /// Restarts a member, or all of them.
+    Restart {
+        /// The member; all when it is not named.
+        member: Option<String>,
+    },
+}
+
+/// One precondition of a request and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What has to hold.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was found.
+    pub found: String,
+    /// Whether `--force` overrules it.
+    pub forceable: bool,
+}
+
+impl Check {
+    /// The same, overruled by `--force`.
+    pub fn or_force(mut self) -> Self {
+        self.forceable = true;
+        self
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply<C> {
+    /// Whether it is done or under way.
+    pub accepted: bool,
+    /// What happens now, or why nothing does.
+    pub message: String,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+    /// What to remember; the next passes do the rest.
+    pub changes: Vec<C>,
+}
+
+impl<C> Reply<C> {
+    /// Nothing is done, and this is why.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Reply {
+            accepted: false,
+            message: message.into(),
+            checks: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// It is done or under way.
+    pub fn accepted(message: impl Into<String>, changes: Vec<C>) -> Self {
+        Reply {
+            accepted: true,
+            message: message.into(),
+            checks: Vec::new(),
+            changes,
+        }
+    }
+
+    /// With the preconditions that were looked at.
+    pub fn with_checks(mut self, checks: Vec<Check>) -> Self {
+        self.checks = checks;
+        self
+    }
+}
+
+/// A kind of resource.
+pub trait Kind: Debug + 'static {
+    /// Its name in manifests and labels.
+    const NAME: &'static str;
+    /// What is wanted: the validated spec with its identity.
+    type Wanted: Debug;
+    /// What is seen of it.
+    type Observed: Debug + Default;
+    /// What has to be remembered of it.
+    type Memory: Debug + Clone + Default + Serialize + DeserializeOwned;
+    /// A change of what is remembered.
+    type Change: Debug + Clone + fmt::Display;
+
+    /// Its entry in the table of kinds.
+    fn schema() -> KindSchema;
+    /// Builds what is wanted from a spec that the loader has accepted.
+    fn wanted(identity: Identity, spec: Value) -> Result<Self::Wanted, String>;
+    /// Looks at the world. `deep` asks for what is costly and seldom changes.
+    fn observe<R: Reads>(
+        host: &R,
+        wanted: &Self::Wanted,
+        memory: &Self::Memory,
+        before: &Self::Observed,
+        deep: bool,
+        now: i64,
+    ) -> impl Future<Output = Result<Self::Observed, HostError>>;
+    /// Works out what to do next.
+    fn plan(scene: &Scene<'_, Self>) -> Plan<Self::Change>;
+    /// What is to be remembered when a step failed, if anything.
+    fn on_failure(scene: &Scene<'_, Self>, action: &Action<Self::Change>, error: &HostError) -> Option<Self::Change>;
+    /// Applies a change.
+    fn apply(memory: &mut Self::Memory, change: &Self::Change);
+    /// Whether a change is worth an event.
+    fn is_news(change: &Self::Change) -> bool;
+    /// What to tell the user.
+    fn status(scene: &Scene<'_, Self>, plan: &Plan<Self::Change>) -> Status;
+    /// Answers a request.
+    fn request(scene: &Scene<'_, Self>, request: &Request) -> Reply<Self::Change>;
+}
+
+/// The table of kinds.
+pub fn schemas() -> Vec<KindSchema> {
+    vec![postgres::Postgres::schema()]
+}

@@ -1,2 +1,3 @@
 //! YAML text to typed manifests.
+pub mod load;
 pub mod quantity;

@@ -182,6 +182,8 @@ pub struct Plan<C> {
     pub notes: Vec<Note>,
     /// When to look again, if earlier than usual.
     pub look_again: Option<Duration>,
+    /// Whether its steps are taken only when no step of an earlier plan is still under way.
+    pub exclusive: bool,
 }
 
 impl<C> Default for Plan<C> {
@@ -190,6 +192,7 @@ impl<C> Default for Plan<C> {
             chains: Vec::new(),
             notes: Vec::new(),
             look_again: None,
+            exclusive: false,
         }
     }
 }

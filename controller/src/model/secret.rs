@@ -24,9 +24,9 @@ pub enum SecretRef {
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SecretRef::Generated { scope, name } => write!(f, "generated password {scope}/{name}"),
-            SecretRef::File(path) => write!(f, "password from file {path}"),
-            SecretRef::Env(name) => write!(f, "password from environment variable {name}"),
+            SecretRef::Generated { scope, name } => write!(f, "secrets/{scope}/{name} in the state directory"),
+            SecretRef::File(path) => write!(f, "file {path}"),
+            SecretRef::Env(name) => write!(f, "environment variable {name}"),
         }
     }
 }

@@ -86,6 +86,20 @@ pub struct MemberStatus {
     pub progress: Option<(u64, u64)>,
 }
 
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationResult {
+    /// Its number; grows.
+    pub id: u64,
+    /// Whether it reached its goal.
+    pub succeeded: bool,
+    /// What happened, in words that a user reads.
+    pub message: String,
+    /// When it ended, in seconds since the epoch.
+    pub at: i64,
+}
+
 /// The state of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +112,8 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// The operation in progress and its next step.
     pub operation: Option<String>,
+    /// How the last operation ended.
+    pub last_operation: Option<OperationResult>,
     /// What the last plan waits for or is blocked by.
     pub notes: Vec<String>,
     /// Facts worth a line each, such as where a generated password is.

@@ -1,8 +1,9 @@
 //! `PostgresCluster`: a primary and its streaming replicas.
 //!
-//! `spec` is what a user writes, `cluster` the same with numbers for quantities, `desired` and `conf` what one member
-//! looks like, `observe` what is there, `plan` what to do next, `status` what to tell; `memory` is what has to be
-//! remembered. Only `observe` touches the outside.
+//! `spec` is what a user writes, `validate` what the schema cannot say of it, `cluster` the same with numbers for
+//! quantities, `desired` and `conf` what one member looks like, `observe` what is there, `plan` what to do next,
+//! `status` what to tell, `request` what a command asks for; `memory` is what has to be remembered. Only `observe`
+//! touches the outside.
 
 pub mod cluster;
 pub mod conf;
@@ -11,4 +12,106 @@ pub mod desired;
 pub mod memory;
 pub mod observe;
 pub mod plan;
+pub mod request;
 pub mod spec;
+pub mod status;
+pub mod validate;
+
+use serde_json::Value;
+
+use self::cluster::Cluster;
+use self::memory::{Change, Memory};
+use self::observe::{Depth, Observed};
+use self::plan::View;
+use super::{Identity, Kind, Reply, Request, Scene};
+use crate::host::{FailureKind, HostError, Reads};
+use crate::manifest::load::KindSchema;
+use crate::model::plan::{Action, Plan};
+use crate::model::status::Status;
+
+/// The kind `PostgresCluster`.
+#[derive(Debug, Clone, Copy)]
+pub struct Postgres;
+
+impl Kind for Postgres {
+    const NAME: &'static str = cluster::KIND;
+    type Wanted = Cluster;
+    type Observed = Observed;
+    type Memory = Memory;
+    type Change = Change;
+
+    fn schema() -> KindSchema {
+        KindSchema {
+            kind: cluster::KIND,
+            schema: schemars::schema_for!(spec::PostgresCluster).to_value(),
+            validate: validate::validate,
+        }
+    }
+
+    fn wanted(identity: Identity, spec: Value) -> Result<Cluster, String> {
+        let spec = serde_json::from_value(spec).map_err(|e| e.to_string())?;
+        Cluster::new(&identity.name, &identity.uid, identity.generation, spec)
+    }
+
+    async fn observe<R: Reads>(
+        host: &R,
+        wanted: &Cluster,
+        memory: &Memory,
+        before: &Observed,
+        deep: bool,
+        now: i64,
+    ) -> Result<Observed, HostError> {
+        let databases = deep || memory.extensions_generation != wanted.generation;
+        observe::observe(host, wanted, memory, &before.since, Depth { databases }, now).await
+    }
+
+    fn plan(scene: &Scene<'_, Self>) -> Plan<Change> {
+        plan::plan(&view(scene))
+    }
+
+    fn on_failure(scene: &Scene<'_, Self>, action: &Action<Change>, error: &HostError) -> Option<Change> {
+        let invalid = error.kind == FailureKind::Invalid;
+        plan::on_failure(&view(scene), action, invalid, &error.why)
+    }
+
+    fn apply(memory: &mut Memory, change: &Change) {
+        memory.apply(change);
+    }
+
+    fn is_news(change: &Change) -> bool {
+        match change {
+            Change::Bootstrap(_)
+            | Change::Adopt { .. }
+            | Change::Reseed { .. }
+            | Change::Promote(_)
+            | Change::Promoted(_)
+            | Change::Reject(_)
+            | Change::Restart(..) => true,
+            Change::Initialised(_)
+            | Change::Started(..)
+            | Change::Works(_)
+            | Change::Retire(..)
+            | Change::Forget(_)
+            | Change::Floor(..)
+            | Change::Accept(_)
+            | Change::Extensions(_) => false,
+        }
+    }
+
+    fn status(scene: &Scene<'_, Self>, plan: &Plan<Change>) -> Status {
+        status::status(&view(scene), plan)
+    }
+
+    fn request(scene: &Scene<'_, Self>, request: &Request) -> Reply<Change> {
+        request::answer(&view(scene), request)
+    }
+}
+
+fn view<'a>(scene: &Scene<'a, Postgres>) -> View<'a> {
+    View {
+        cluster: scene.wanted,
+        observed: scene.observed,
+        memory: scene.memory,
+        now: scene.now,
+    }
+}

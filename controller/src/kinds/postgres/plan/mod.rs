@@ -7,7 +7,7 @@ mod configure;
 mod contents;
 mod foundation;
 mod identity;
-mod keep;
+pub mod keep;
 pub mod promotion;
 mod rejoin;
 mod replicas;

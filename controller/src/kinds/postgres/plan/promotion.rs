@@ -16,7 +16,8 @@ use crate::model::plan::{Action, EngineOp, Op, Plan};
 use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 
 mod checks;
-pub use checks::{Check, checks};
+use super::super::super::Check;
+pub use checks::checks;
 
 /// How long a promotion may wait for its target before it is rolled back, in seconds.
 const PATIENCE_SECS: i64 = 30;
@@ -25,6 +26,8 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// The next step of a promotion in progress.
 pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
+    // A start that an earlier pass began could bring the old primary back beside the new one.
+    plan.exclusive = true;
     let target = view.facts(&promotion.to);
     if let Some(facts) = target
         && !facts.in_recovery

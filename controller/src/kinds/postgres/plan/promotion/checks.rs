@@ -1,24 +1,9 @@
 //! What has to hold before a promotion: all of it is looked at, and all of it is reported at once.
 
-use serde::{Deserialize, Serialize};
-
+use super::super::super::super::Check;
 use super::super::super::conf;
 use super::super::view::View;
 use crate::model::postgres::PgFacts;
-
-/// One precondition and what was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Check {
-    /// What has to hold.
-    pub name: String,
-    /// Whether it holds.
-    pub holds: bool,
-    /// What was found.
-    pub found: String,
-    /// Whether `--force` overrules it.
-    pub forceable: bool,
-}
 
 fn check(name: &str, holds: bool, found: impl Into<String>) -> Check {
     Check {
@@ -26,13 +11,6 @@ fn check(name: &str, holds: bool, found: impl Into<String>) -> Check {
         holds,
         found: found.into(),
         forceable: false,
-    }
-}
-
-impl Check {
-    fn or_force(mut self) -> Self {
-        self.forceable = true;
-        self
     }
 }
 

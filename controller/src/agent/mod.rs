@@ -1,0 +1,163 @@
+//! The agent: wakes resources, lets each look, plan and act, and keeps what has to be remembered.
+//!
+//! One thread. An event (an edit, an event of the engine, a timer, a command) wakes a resource's key and carries
+//! nothing else; every pass looks at the world again. `queue` says whose turn it is, `runner` holds one resource and
+//! makes its passes, `manifests` turns files into wanted resources, `watch` hears of edits.
+
+pub mod backoff;
+pub mod manifests;
+pub mod queue;
+pub mod runner;
+pub mod view;
+pub mod watch;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tracing::{info, warn};
+
+use self::queue::Queue;
+use self::runner::{Run, Runner};
+use crate::host::{Reads, Writes};
+use crate::kinds::Kind as _;
+use crate::kinds::postgres::Postgres;
+use crate::manifest::diagnostic::Diagnostic;
+use crate::store::{Record, SecretFiles, Store, StoreError};
+
+/// Kind and name of a resource.
+pub type Key = (String, String);
+
+/// What all resources share.
+#[derive(Debug)]
+pub struct Shared<H> {
+    /// The engine and the databases.
+    pub host: H,
+    /// Durable memory.
+    pub store: Store,
+    /// Passwords.
+    pub secrets: Rc<SecretFiles>,
+    /// Whose turn it is.
+    pub queue: Queue,
+    /// Passes made since the start.
+    pub passes: Cell<u64>,
+}
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent<H> {
+    /// What all resources share.
+    pub shared: Rc<Shared<H>>,
+    /// Where the manifests are.
+    pub paths: Vec<PathBuf>,
+    runners: RefCell<BTreeMap<Key, Rc<dyn Run>>>,
+    diagnostics: RefCell<Vec<Diagnostic>>,
+    missing: RefCell<Option<String>>,
+}
+
+impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
+    /// An agent with the resources that its store remembers.
+    pub fn new(host: H, store: Store, secrets: Rc<SecretFiles>, paths: Vec<PathBuf>) -> Result<Rc<Self>, StoreError> {
+        let (records, damaged) = store.load()?;
+        for text in damaged {
+            warn!("{text}");
+        }
+        let shared = Rc::new(Shared {
+            host,
+            store,
+            secrets,
+            queue: Queue::default(),
+            passes: Cell::new(0),
+        });
+        let agent = Rc::new(Agent {
+            shared,
+            paths,
+            runners: RefCell::default(),
+            diagnostics: RefCell::default(),
+            missing: RefCell::default(),
+        });
+        for record in records {
+            agent.install(record);
+        }
+        Ok(agent)
+    }
+
+    /// Makes passes for whoever's turn it is, for ever.
+    pub async fn run(self: Rc<Self>) {
+        loop {
+            for key in self.shared.queue.start_due() {
+                let runner = self.runners.borrow().get(&key).cloned();
+                let agent = Rc::clone(&self);
+                tokio::task::spawn_local(async move {
+                    if let Some(runner) = runner {
+                        runner.pass().await;
+                        if runner.is_gone() {
+                            agent.forget(&key);
+                        }
+                    }
+                    agent.shared.queue.finished(&key);
+                });
+            }
+            self.shared.queue.wait().await;
+        }
+    }
+
+    /// Wakes the resource whose objects carry a uid; all of them when it is not known whose object it was.
+    pub fn wake_uid(&self, uid: Option<&str>) {
+        for (key, runner) in self.runners.borrow().iter() {
+            if uid.is_none_or(|uid| runner.uid() == uid) {
+                self.shared.queue.wake(key, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Sets a resource up and wakes it.
+    fn install(&self, record: Record) {
+        let key = (record.kind.clone(), record.name.clone());
+        let runner: Rc<dyn Run> = match key.0.as_str() {
+            Postgres::NAME => Rc::new(Runner::<Postgres, H>::new(Rc::clone(&self.shared), record)),
+            other => {
+                warn!(kind = other, name = key.1, "the record's kind is not known; it is left alone");
+                return;
+            }
+        };
+        self.runners.borrow_mut().insert(key.clone(), runner);
+        self.shared.queue.wake(&key, Duration::ZERO);
+    }
+
+    fn forget(&self, key: &Key) {
+        if let Err(error) = self.shared.store.remove(&key.0, &key.1) {
+            warn!(%error, "a deleted resource's record stays");
+            return;
+        }
+        self.runners.borrow_mut().remove(key);
+        info!(kind = key.0, name = key.1, "deleted");
+        // It may be declared again meanwhile.
+        self.rescan();
+    }
+
+    /// The runner of a resource.
+    pub fn runner(&self, key: &Key) -> Option<Rc<dyn Run>> {
+        self.runners.borrow().get(key).cloned()
+    }
+
+    /// All runners, by kind and name.
+    pub fn runners(&self) -> Vec<Rc<dyn Run>> {
+        self.runners.borrow().values().cloned().collect()
+    }
+
+    /// What is wrong with the manifests, in words.
+    pub fn problems(&self) -> Vec<String> {
+        let missing = self.missing.borrow().clone();
+        let diagnostics = self.diagnostics.borrow();
+        missing.into_iter().chain(diagnostics.iter().map(ToString::to_string)).collect()
+    }
+}
+
+/// Seconds since the epoch. The only clock that decisions see.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

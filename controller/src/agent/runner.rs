@@ -1,0 +1,447 @@
+//! One resource: its record, what was seen of it last, and its passes. A pass looks, plans and begins the chains of the
+//! plan; it does not wait for them, so that a member that takes a minute to stop keeps no other waiting.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::backoff::Backoff;
+use super::view::{PlanView, ReplyView, ResourceView};
+use super::{Key, Shared, now};
+use crate::host::{Ask, EngineRead, FailureKind, HostError, Reads, Writes};
+use crate::kinds::{Identity, Kind, Request, Scene, teardown};
+use crate::manifest::load::Document;
+use crate::model::plan::{Action, Plan};
+use crate::model::status::{Status, date_conditions};
+use crate::store::{Deleting, Record};
+
+mod act;
+mod news;
+mod told;
+
+/// How often a resource is looked at when nothing wakes it: a dropped slot or a changed role raises no event.
+const RESYNC: Duration = Duration::from_secs(5);
+/// How often what is costly to look at is looked at.
+const DEEP: Duration = Duration::from_secs(60);
+/// How soon to look again when the engine could not be reached.
+const BLIND: Duration = Duration::from_secs(1);
+/// How long a stop may take when a resource is deleted, in seconds.
+const TEARDOWN_GRACE_SECS: i64 = 60;
+
+/// What the manifests say of a resource at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Declared {
+    /// It is declared, and the record holds it.
+    Valid,
+    /// Its document is wrong; the last good one stays in force.
+    Invalid(String),
+    /// Its file cannot be read; the last good state stays in force.
+    Unreadable(String),
+    /// No document declares it any more.
+    Orphaned,
+}
+
+/// A future of this one thread.
+pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What the agent asks of a resource of whatever kind.
+pub trait Run: Debug {
+    /// Looks, plans, and begins what is to be done.
+    fn pass(&self) -> Local<'_, ()>;
+    /// Waits for a pass that begins after now.
+    fn fresh(&self) -> Local<'_, ()>;
+    /// The uid of its objects; empty until it is known.
+    fn uid(&self) -> String;
+    /// Takes a valid document.
+    fn declare(&self, document: &Document);
+    /// Says what became of its document.
+    fn declared(&self, state: Declared);
+    /// Where its document was last read.
+    fn file(&self) -> String;
+    /// What to tell of it.
+    fn view(&self) -> ResourceView;
+    /// What the last pass planned.
+    fn plan(&self) -> PlanView;
+    /// Answers a request, on what the last pass saw.
+    fn request(&self, request: &Request) -> ReplyView;
+    /// Leaves it alone, or not any more.
+    fn set_paused(&self, paused: bool) -> Result<(), HostError>;
+    /// Begins its deletion, or says why not.
+    fn delete(&self, purge_data: bool) -> Result<(), String>;
+    /// Whether its deletion is over.
+    fn is_gone(&self) -> bool;
+}
+
+/// A resource of one kind.
+#[derive(Debug)]
+pub struct Runner<K: Kind, H>(Rc<Inner<K, H>>);
+
+#[derive(Debug)]
+struct Inner<K: Kind, H> {
+    shared: Rc<Shared<H>>,
+    key: Key,
+    state: RefCell<State<K>>,
+    started: Cell<u64>,
+    completed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State<K: Kind> {
+    record: Record,
+    wanted: Result<Rc<K::Wanted>, String>,
+    memory: K::Memory,
+    observed: Rc<K::Observed>,
+    /// Why nothing was seen in the last pass.
+    blind: Option<HostError>,
+    declared: Declared,
+    status: Status,
+    plan: Plan<K::Change>,
+    /// Subjects of chains under way, and how many of each.
+    busy: BTreeMap<String, usize>,
+    /// Chains under way that tolerate no other.
+    exclusive: usize,
+    backoff: Backoff,
+    looked_deep: Option<Instant>,
+    /// Whether the record holds news that is not on disk.
+    is_dirty: bool,
+    saved: Option<Instant>,
+    is_gone: bool,
+}
+
+impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
+    /// A resource as it was recorded.
+    pub fn new(shared: Rc<Shared<H>>, record: Record) -> Self {
+        let key = (record.kind.clone(), record.name.clone());
+        let memory = match &record.memory {
+            serde_json::Value::Null => K::Memory::default(),
+            recorded => serde_json::from_value(recorded.clone()).unwrap_or_else(|error| {
+                warn!(%error, name = key.1, "the recorded memory cannot be read; it is derived anew");
+                K::Memory::default()
+            }),
+        };
+        let state = State {
+            wanted: wanted::<K>(&record),
+            memory,
+            observed: Rc::default(),
+            blind: None,
+            declared: Declared::Valid,
+            status: Status {
+                conditions: record.conditions.clone(),
+                ..Status::default()
+            },
+            record,
+            plan: Plan::default(),
+            busy: BTreeMap::new(),
+            exclusive: 0,
+            backoff: Backoff::default(),
+            looked_deep: None,
+            is_dirty: false,
+            saved: None,
+            is_gone: false,
+        };
+        Runner(Rc::new(Inner {
+            shared,
+            key,
+            state: RefCell::new(state),
+            started: Cell::new(0),
+            completed: watch::Sender::new(0),
+        }))
+    }
+}
+
+fn wanted<K: Kind>(record: &Record) -> Result<Rc<K::Wanted>, String> {
+    let identity = Identity {
+        name: record.name.clone(),
+        uid: record.uid.clone(),
+        generation: record.generation,
+    };
+    K::wanted(identity, record.spec.clone()).map(Rc::new)
+}
+
+impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
+    async fn pass(self: &Rc<Self>) {
+        self.started.set(self.started.get() + 1);
+        self.shared.passes.set(self.shared.passes.get() + 1);
+        let number = self.started.get();
+        self.shared.queue.wake(&self.key, RESYNC);
+        if let Err(error) = self.look_and_act().await {
+            self.cannot_see(error);
+            self.shared.queue.wake(&self.key, BLIND);
+        }
+        self.save_news(false);
+        self.completed.send_replace(number);
+    }
+
+    async fn look_and_act(self: &Rc<Self>) -> Result<(), HostError> {
+        self.find_uid().await?;
+        if self.state.borrow().record.deleting.is_some() {
+            return self.tear_down().await;
+        }
+        let (wanted, memory, before, deep) = {
+            let state = self.state.borrow();
+            let wanted = state.wanted.clone().map_err(|why| {
+                HostError::new(FailureKind::Invalid, "understand the recorded spec", why)
+            })?;
+            let deep = state.looked_deep.is_none_or(|at| at.elapsed() > DEEP);
+            (wanted, state.memory.clone(), Rc::clone(&state.observed), deep)
+        };
+        let observed = K::observe(&self.shared.host, &wanted, &memory, &before, deep, now()).await?;
+        let plan = {
+            let mut state = self.state.borrow_mut();
+            state.observed = Rc::new(observed);
+            state.blind = None;
+            if deep {
+                state.looked_deep = Some(Instant::now());
+            }
+            // The memory and the spec may have changed while we looked; what is decided is decided on the newest.
+            let Ok(wanted) = state.wanted.clone() else {
+                return Ok(());
+            };
+            let observed = Rc::clone(&state.observed);
+            let scene = Scene::<K> {
+                wanted: &wanted,
+                observed: &observed,
+                memory: &state.memory,
+                now: now(),
+            };
+            let plan = K::plan(&scene);
+            let status = K::status(&scene, &plan);
+            state.tell(status);
+            state.plan = plan.clone();
+            plan
+        };
+        if let Some(delay) = plan.look_again {
+            self.shared.queue.wake(&self.key, delay);
+        }
+        self.act(plan);
+        Ok(())
+    }
+
+    /// A resource of this name may have objects already: from before the state directory was lost.
+    async fn find_uid(&self) -> Result<(), HostError> {
+        if !self.state.borrow().record.uid.is_empty() {
+            return Ok(());
+        }
+        let owners = self.shared.host.owners().await?;
+        let mut uids = owners.iter().filter(|o| o.kind == self.key.0 && o.name == self.key.1).map(|o| &o.uid);
+        let uid = match (uids.next(), uids.next()) {
+            (Some(uid), None) => uid.clone(),
+            (None, _) => new_uid()?,
+            (Some(one), Some(other)) => {
+                let why = format!(
+                    "objects of two resources of this name exist, with the uids {one} and {other}; \
+                     remove those that you do not need (label dev.reconciler.uid)"
+                );
+                return Err(HostError::new(FailureKind::Conflict, "tell which objects belong to it", why));
+            }
+        };
+        let mut state = self.state.borrow_mut();
+        state.record.uid = uid;
+        state.wanted = wanted::<K>(&state.record);
+        // The uid is on disk before the first object carries it.
+        self.save(&mut state)
+    }
+
+    async fn tear_down(self: &Rc<Self>) -> Result<(), HostError> {
+        let ask = Ask {
+            uid: self.state.borrow().record.uid.clone(),
+            ..Ask::default()
+        };
+        let objects = self.shared.host.objects(&ask).await?;
+        let mut state = self.state.borrow_mut();
+        let purge_data = state.record.deleting.is_some_and(|d| d.purge_data);
+        let plan = teardown::plan(&objects, purge_data, TEARDOWN_GRACE_SECS);
+        if plan.is_idle() && state.busy.is_empty() {
+            if purge_data && let Err(error) = self.shared.secrets.purge(&self.key.1) {
+                warn!(%error, "generated passwords stay");
+            }
+            state.is_gone = true;
+            return Ok(());
+        }
+        drop(state);
+        self.act(plan);
+        Ok(())
+    }
+
+    fn save(&self, state: &mut State<K>) -> Result<(), HostError> {
+        state.record.memory = serde_json::to_value(&state.memory)
+            .map_err(|e| HostError::new(FailureKind::Other, "remember it", e.to_string()))?;
+        state.record.conditions.clone_from(&state.status.conditions);
+        let saved = self.shared.store.save(&state.record);
+        saved.map_err(|e| HostError::new(FailureKind::Other, "remember it", e.to_string()))?;
+        state.is_dirty = false;
+        state.saved = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Writes events and conditions, at most once a second: nothing rests on them, and every write waits for the disk.
+    fn save_news(&self, at_once: bool) {
+        let mut state = self.state.borrow_mut();
+        let lately = state.saved.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+        if !state.is_dirty || state.record.uid.is_empty() || state.is_gone || (lately && !at_once) {
+            return;
+        }
+        if let Err(error) = self.save(&mut state) {
+            warn!(%error, "events and conditions are not on disk");
+        }
+    }
+
+    /// Changes durable memory: on disk first, then in force.
+    fn remember(&self, change: &K::Change) -> Result<(), HostError> {
+        let mut state = self.state.borrow_mut();
+        let before = state.memory.clone();
+        K::apply(&mut state.memory, change);
+        let saved = self.save(&mut state);
+        if saved.is_err() {
+            state.memory = before;
+        }
+        saved
+    }
+
+    fn scene<T>(&self, ask: impl FnOnce(&Scene<'_, K>) -> T) -> Option<T> {
+        let state = self.state.borrow();
+        let wanted = state.wanted.as_ref().ok()?;
+        Some(ask(&Scene {
+            wanted,
+            observed: &state.observed,
+            memory: &state.memory,
+            now: now(),
+        }))
+    }
+
+    fn answer(&self, request: &Request) -> ReplyView {
+        let refused = |message: String| ReplyView {
+            accepted: false,
+            message,
+            checks: Vec::new(),
+            last_operation: 0,
+        };
+        {
+            let state = self.state.borrow();
+            let dry_run = matches!(request, Request::Promote { dry_run: true, .. });
+            if let Some(error) = &state.blind {
+                return refused(format!("nothing is known of it at present: {error}"));
+            }
+            if state.record.paused && !dry_run {
+                return refused(format!("it is paused; `reconciler resume {}` first", self.key.1));
+            }
+        }
+        let Some(reply) = self.scene(|scene| K::request(scene, request)) else {
+            return refused("its recorded spec cannot be understood".to_owned());
+        };
+        let last_operation = self.state.borrow().status.last_operation.as_ref().map_or(0, |o| o.id);
+        for change in &reply.changes {
+            if let Err(error) = self.remember(change) {
+                return refused(error.to_string());
+            }
+            self.state.borrow_mut().note("Normal", "Requested", &change.to_string());
+        }
+        self.shared.queue.wake(&self.key, Duration::ZERO);
+        ReplyView {
+            accepted: reply.accepted,
+            message: reply.message,
+            checks: reply.checks,
+            last_operation,
+        }
+    }
+}
+
+/// A random uid: 64 bits in hexadecimal.
+fn new_uid() -> Result<String, HostError> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes).map_err(|e| HostError::new(FailureKind::Other, "make a uid", e.to_string()))?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
+    fn pass(&self) -> Local<'_, ()> {
+        Box::pin(self.0.pass())
+    }
+
+    fn fresh(&self) -> Local<'_, ()> {
+        Box::pin(async {
+            let goal = self.0.started.get() + 1;
+            let mut completed = self.0.completed.subscribe();
+            self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
+            // A pass has deadlines of its own; whoever asked rather hears something old than nothing.
+            let _ = tokio::time::timeout(Duration::from_secs(5), completed.wait_for(|done| *done >= goal)).await;
+        })
+    }
+
+    fn uid(&self) -> String {
+        self.0.state.borrow().record.uid.clone()
+    }
+
+    fn file(&self) -> String {
+        self.0.state.borrow().record.file.clone()
+    }
+
+    fn declare(&self, document: &Document) {
+        self.0.declare(document);
+    }
+
+    fn declared(&self, declared: Declared) {
+        let mut state = self.0.state.borrow_mut();
+        if state.declared != declared {
+            state.declared = declared;
+            drop(state);
+            self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
+        }
+    }
+
+    fn view(&self) -> ResourceView {
+        self.0.state.borrow().view()
+    }
+
+    fn plan(&self) -> PlanView {
+        let state = self.0.state.borrow();
+        PlanView {
+            kind: self.0.key.0.clone(),
+            name: self.0.key.1.clone(),
+            steps: state.plan.actions().map(ToString::to_string).collect(),
+            notes: state.plan.notes.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn request(&self, request: &Request) -> ReplyView {
+        self.0.answer(request)
+    }
+
+    fn set_paused(&self, paused: bool) -> Result<(), HostError> {
+        let mut state = self.0.state.borrow_mut();
+        state.record.paused = paused;
+        state.note("Normal", if paused { "Paused" } else { "Resumed" }, "on request");
+        self.0.save(&mut state)?;
+        drop(state);
+        self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
+        Ok(())
+    }
+
+    fn delete(&self, purge_data: bool) -> Result<(), String> {
+        let mut state = self.0.state.borrow_mut();
+        if state.declared != Declared::Orphaned {
+            let place = format!("{}:{}", state.record.file, state.record.line);
+            return Err(format!(
+                "it is declared in {place} and would come back at once; take the document out of the manifests first"
+            ));
+        }
+        state.record.deleting = Some(Deleting { purge_data });
+        self.0.save(&mut state).map_err(|e| e.to_string())?;
+        drop(state);
+        info!(name = self.0.key.1, purge_data, "deletion was requested");
+        self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
+        Ok(())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.state.borrow().is_gone
+    }
+}

@@ -1,0 +1,109 @@
+//! Begins the chains of a plan and hears how they end.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Action, HostError, Inner, Kind, Plan, Reads, Writes, news};
+use crate::execute;
+use crate::model::plan::Op;
+
+impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
+    /// Begins every chain that nothing stands in the way of: not its own subjects' earlier chains, not a failure that
+    /// is too fresh, not an operation that tolerates no other.
+    pub(super) fn act(self: &Rc<Self>, plan: Plan<K::Change>) {
+        let (paused, busy) = {
+            let state = self.state.borrow();
+            let paused = state.record.paused && state.record.deleting.is_none();
+            let busy: BTreeSet<String> = state.busy.keys().cloned().collect();
+            (paused || state.exclusive > 0, busy)
+        };
+        if paused || (plan.exclusive && !busy.is_empty()) {
+            return;
+        }
+        for chain in plan.chains {
+            if chain.iter().any(|action| busy.contains(&action.subject)) {
+                continue;
+            }
+            let pauses = chain.iter().filter_map(|action| self.state.borrow().backoff.pause(&step(action)));
+            if let Some(pause) = pauses.max() {
+                self.shared.queue.wake(&self.key, pause);
+                continue;
+            }
+            self.begin(chain, plan.exclusive);
+        }
+    }
+
+    fn begin(self: &Rc<Self>, chain: Vec<Action<K::Change>>, exclusive: bool) {
+        let subjects: BTreeSet<String> = chain.iter().map(|action| action.subject.clone()).collect();
+        {
+            let mut state = self.state.borrow_mut();
+            for subject in &subjects {
+                *state.busy.entry(subject.clone()).or_default() += 1;
+            }
+            state.exclusive += usize::from(exclusive);
+        }
+        let inner = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let failure = execute::chain(
+                &inner.shared.host,
+                &chain,
+                |change| inner.remember(change),
+                |action, error| inner.hear(action, error),
+            )
+            .await;
+            let delay = failure.map_or(Duration::ZERO, |(action, error)| inner.failed(&action, &error));
+            let mut state = inner.state.borrow_mut();
+            for subject in &subjects {
+                if let Some(count) = state.busy.get_mut(subject) {
+                    *count -= 1;
+                }
+            }
+            state.busy.retain(|_, count| *count > 0);
+            state.exclusive -= usize::from(exclusive);
+            drop(state);
+            inner.shared.queue.wake(&inner.key, delay);
+        });
+    }
+
+    /// A step is over: an event and a line in the log.
+    fn hear(&self, action: &Action<K::Change>, error: Option<&HostError>) {
+        let mut state = self.state.borrow_mut();
+        if let Some(error) = error {
+            state.note("Warning", "Failed", &format!("{action}: {error}"));
+            return;
+        }
+        state.backoff.succeeded(&step(action));
+        let reason = match &action.op {
+            Op::Engine(op) => news::engine(op),
+            Op::Sql(_, op) => news::sql(op),
+            Op::Remember(change) => K::is_news(change).then_some("Decided"),
+        };
+        if let Some(reason) = reason {
+            tracing::info!(name = self.key.1, "{action}");
+            state.note("Normal", reason, &action.to_string());
+        }
+    }
+
+    fn failed(&self, action: &Action<K::Change>, error: &HostError) -> Duration {
+        let change = self.scene(|scene| K::on_failure(scene, action, error)).flatten();
+        if let Some(change) = change {
+            // Remembered as an outcome, it is not tried again: no pause is needed.
+            return match self.remember(&change) {
+                Ok(()) => Duration::ZERO,
+                Err(_) => self.state.borrow_mut().backoff.failed(&step(action)),
+            };
+        }
+        self.state.borrow_mut().backoff.failed(&step(action))
+    }
+}
+
+/// What a step is called when its failures are counted: without its cause, which may hold a running number.
+fn step<C: std::fmt::Display>(action: &Action<C>) -> String {
+    match &action.op {
+        Op::Engine(op) => format!("{}: {op}", action.subject),
+        Op::Sql(_, op) => format!("{}: {op}", action.subject),
+        Op::Remember(change) => format!("{}: {change}", action.subject),
+    }
+}

@@ -1,0 +1,32 @@
+//! Walks a chain of a plan. No decision lives here: a step is taken, told, and the first failure ends the chain.
+
+use std::fmt::Display;
+
+use tracing::{debug, warn};
+
+use crate::host::{HostError, Writes};
+use crate::model::plan::{Action, Op};
+
+/// Takes the steps of one chain in order. `remember` writes a change of durable memory before the next step is taken;
+/// `tell` hears of every step when it is over. Returns the step that failed and why, if one did.
+pub async fn chain<H: Writes, C: Display + Clone>(
+    host: &H,
+    actions: &[Action<C>],
+    remember: impl Fn(&C) -> Result<(), HostError>,
+    tell: impl Fn(&Action<C>, Option<&HostError>),
+) -> Option<(Action<C>, HostError)> {
+    for action in actions {
+        debug!(step = %action, "taking a step");
+        let result = match &action.op {
+            Op::Engine(op) => host.engine(op).await,
+            Op::Sql(target, op) => host.sql(target, op).await,
+            Op::Remember(change) => remember(change),
+        };
+        tell(action, result.as_ref().err());
+        if let Err(error) = result {
+            warn!(step = %action, %error, "a step failed");
+            return Some((action.clone(), error));
+        }
+    }
+    None
+}

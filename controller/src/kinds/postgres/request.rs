@@ -1,0 +1,141 @@
+//! Answers what a command asks of a cluster. Pure: the answer is a change of memory, and the planner does the rest.
+
+use std::collections::BTreeMap;
+
+use super::super::{Check, Reply, Request};
+use super::memory::{Change, PromotionResult};
+use super::plan::View;
+use super::plan::promotion;
+use crate::model::labels;
+
+/// Answers a request.
+pub fn answer(view: &View<'_>, request: &Request) -> Reply<Change> {
+    match request {
+        Request::Promote { member, force, dry_run } => promote(view, member, *force, *dry_run),
+        Request::Restart { member } => restart(view, member.as_deref()),
+    }
+}
+
+fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<Change> {
+    let Some(primary) = view.primary() else {
+        return name_a_primary(view, member, force, dry_run);
+    };
+    if let Some(under_way) = &view.memory.promotion {
+        let message = format!("the promotion of {} is under way", under_way.to);
+        return if under_way.to == member {
+            Reply::accepted(message, Vec::new())
+        } else {
+            Reply::refused(format!("{message}; one at a time"))
+        };
+    }
+    if member == primary && view.primary_facts().is_some() {
+        return Reply::accepted(format!("{member} is the primary already"), Vec::new());
+    }
+    let checks = promotion::checks(view, member);
+    let failed: Vec<&Check> = checks.iter().filter(|c| !c.holds && !(force && c.forceable)).collect();
+    if let Some(wanted) = view.cluster.spec.primary.as_deref().filter(|wanted| *wanted != member) {
+        let message =
+            format!("the manifest says `primary: {wanted}`; write `primary: {member}` there, and it is promoted");
+        return Reply::refused(message).with_checks(checks);
+    }
+    let accepts_writes = view.facts(member).is_some_and(|facts| !facts.in_recovery);
+    if accepts_writes && force && view.primary_facts().is_none() && !dry_run {
+        return Reply::accepted(
+            format!("{member} accepts writes already; it is the recorded primary from now on"),
+            vec![Change::Promoted(recorded(view, member))],
+        );
+    }
+    if !failed.is_empty() {
+        return Reply::refused(refusal(&failed, force)).with_checks(checks);
+    }
+    if dry_run {
+        return Reply::accepted(would(view, primary, member, force), Vec::new()).with_checks(checks);
+    }
+    let begin = promotion::begin(view, primary, member, force);
+    Reply::accepted(format!("{member} takes over from {primary}"), vec![begin]).with_checks(checks)
+}
+
+fn refusal(failed: &[&Check], force: bool) -> String {
+    let reasons: Vec<String> = failed
+        .iter()
+        .map(|c| format!("{} does not hold ({})", c.name, c.found))
+        .collect();
+    let way_out = if !force && failed.iter().all(|c| c.forceable) {
+        ". `--force` promotes all the same, and what the target has not received is lost"
+    } else {
+        ""
+    };
+    format!("{}{way_out}", reasons.join("; "))
+}
+
+fn would(view: &View<'_>, primary: &str, member: &str, force: bool) -> String {
+    match (view.primary_facts(), view.facts(member)) {
+        (Some(_), _) => format!("{member} would take over from {primary}; nothing acknowledged would be lost"),
+        (None, Some(facts)) if force => format!(
+            "{member} would take over from {primary}, which does not answer; \
+             what was written after {} and did not reach it would be lost",
+            facts.lsn
+        ),
+        (None, _) => format!("{member} would take over from {primary}"),
+    }
+}
+
+/// The record is lost or does not tell: a forced promotion settles who is the primary.
+fn name_a_primary(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<Change> {
+    let identity = view
+        .facts(member)
+        .map(|facts| facts.system_identifier)
+        .or_else(|| view.control(member).known().map(|control| control.system_identifier));
+    let Some(system_identifier) = identity else {
+        return Reply::refused(format!("{member} holds no data that could be looked at"));
+    };
+    if !force {
+        return Reply::refused(format!(
+            "there is no record of who is the primary; `--force` makes it {member}, and what only others have stays in their volumes"
+        ));
+    }
+    if dry_run {
+        return Reply::accepted(format!("{member} would be the primary from now on"), Vec::new());
+    }
+    let mut generations: BTreeMap<String, u32> = BTreeMap::new();
+    for volume in &view.observed.objects.volumes {
+        let generation = volume.labels.get(labels::GENERATION).and_then(|g| g.parse().ok());
+        if let (Some(owner), Some(generation)) = (volume.labels.get(labels::MEMBER), generation) {
+            let newest = generations.entry(owner.clone()).or_insert(generation);
+            *newest = generation.max(*newest);
+        }
+    }
+    let adopt = Change::Adopt {
+        primary: member.to_owned(),
+        system_identifier,
+        generations,
+    };
+    Reply::accepted(format!("{member} is the recorded primary from now on"), vec![adopt])
+}
+
+fn recorded(view: &View<'_>, member: &str) -> PromotionResult {
+    PromotionResult {
+        id: view.memory.last_promotion.as_ref().map_or(0, |p| p.id) + 1,
+        to: member.to_owned(),
+        succeeded: true,
+        message: format!("{member} accepted writes already, and was confirmed as the primary"),
+        at: view.now,
+    }
+}
+
+fn restart(view: &View<'_>, member: Option<&str>) -> Reply<Change> {
+    let members = view.members();
+    let chosen: Vec<String> = match member {
+        None => members,
+        Some(member) if members.iter().any(|m| m == member) => vec![member.to_owned()],
+        Some(member) => {
+            return Reply::refused(format!(
+                "there is no member {member}; the members are {}",
+                members.join(", ")
+            ));
+        }
+    };
+    let message = format!("{} will be restarted, replicas first, one at a time", chosen.join(", "));
+    let changes = chosen.into_iter().map(|m| Change::Restart(m, view.now)).collect();
+    Reply::accepted(message, changes)
+}

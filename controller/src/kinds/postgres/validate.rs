@@ -1,0 +1,212 @@
+//! What the schema cannot say of a spec: rules between fields, and rules of PostgreSQL. Pure.
+
+use serde_json::Value;
+
+use super::conf;
+use super::spec::{PasswordFrom, PostgresCluster, Role, Scalar};
+use crate::manifest::load::{PathPart, Problem};
+use crate::model::labels;
+
+/// All that is wrong with a spec that has passed the schema.
+pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
+    let spec: PostgresCluster = match serde_json::from_value(spec.clone()) {
+        Ok(spec) => spec,
+        Err(error) => return vec![problem(&[], error.to_string())],
+    };
+    let mut found = Vec::new();
+    names(name, &spec, &mut found);
+    ports(&spec, &mut found);
+    parameters(&spec, &mut found);
+    for (at, line) in spec.hba.iter().enumerate() {
+        if let Some(why) = conf::hba_problem(line) {
+            found.push(problem(&[key("hba"), PathPart::Index(at)], why));
+        }
+    }
+    roles(&spec, &mut found);
+    databases(&spec, &mut found);
+    if let Some(superuser) = &spec.superuser {
+        let path = [key("superuser"), key("passwordFrom")];
+        password(&superuser.password_from, &path, &mut found);
+    }
+    for label in spec.labels.keys().filter(|label| label.starts_with(labels::PREFIX)) {
+        let why = format!("labels that begin with `{}` are the agent's own", labels::PREFIX);
+        found.push(problem(&[key("labels"), key(label)], why).on_key());
+    }
+    found
+}
+
+/// The names of the members of a spec, as [`super::cluster::Cluster::members`] makes them.
+fn member_names(spec: &PostgresCluster) -> Vec<String> {
+    let replicas = (1..=spec.replicas).map(|n| format!("replica-{n}"));
+    std::iter::once(spec.primary_name.clone()).chain(replicas).collect()
+}
+
+fn names(name: &str, spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let numbered = spec.primary_name.strip_prefix("replica-");
+    if numbered.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) {
+        let why = "`replica-` and a number is what replicas are called; choose another name for the first member";
+        found.push(problem(&[key("primaryName")], why));
+    }
+    // A container's name is a DNS label on its network: at most 63 characters.
+    let longest = name.len() + 1 + spec.primary_name.len().max("replica-32".len());
+    if longest > 63 {
+        let why = format!("with the cluster's name it makes a DNS name of {longest} characters; 63 are allowed");
+        found.push(problem(&[key("primaryName")], why));
+    }
+    let members = member_names(spec);
+    if let Some(primary) = spec.primary.as_ref().filter(|p| !members.contains(p)) {
+        let why = format!("`{primary}` is not a member; the members are {}", members.join(", "));
+        found.push(problem(&[key("primary")], why));
+    }
+}
+
+fn ports(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let members = member_names(spec);
+    for member in spec.ports.members.keys().filter(|m| !members.contains(m)) {
+        let why = format!("`{member}` is not a member; the members are {}", members.join(", "));
+        found.push(problem(&[key("ports"), key("members"), key(member)], why).on_key());
+    }
+    let sequence = |at: usize| u16::try_from(at).ok().and_then(|at| spec.ports.base?.checked_add(at));
+    let taken: Vec<(usize, u16)> = members
+        .iter()
+        .enumerate()
+        .filter_map(|(at, member)| Some((at, spec.ports.members.get(member).copied().or_else(|| sequence(at))?)))
+        .collect();
+    for (nth, (at, port)) in taken.iter().enumerate() {
+        if let Some((other, _)) = taken[..nth].iter().find(|(_, earlier)| earlier == port) {
+            let why = format!("{} and {} would both have port {port}", members[*other], members[*at]);
+            found.push(problem(&[key("ports")], why).on_key());
+        }
+    }
+}
+
+fn parameters(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let mut seen: Vec<String> = Vec::new();
+    for (name, value) in &spec.parameters {
+        let path = [key("parameters"), key(name)];
+        let lower = name.to_ascii_lowercase();
+        if !conf::is_parameter_name(name) {
+            found.push(problem(&path, format!("`{name}` is no parameter name")).on_key());
+        } else if let Some(why) = conf::refusal(name, &value.0) {
+            found.push(problem(&path, format!("parameter `{name}` cannot be set: {why}")).on_key());
+        } else if seen.contains(&lower) {
+            let why = format!("parameter `{name}` is set twice; PostgreSQL does not tell upper from lower case");
+            found.push(problem(&path, why).on_key());
+        } else if value.0.contains(['\n', '\r', '\0']) {
+            found.push(problem(&path, format!("parameter `{name}` must be one line")));
+        }
+        seen.push(lower);
+    }
+    // One sender for each replica, and one more while a base backup streams its WAL beside the copy.
+    let senders = spec
+        .parameters
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("max_wal_senders"));
+    let needed = spec.replicas * 2;
+    if let Some((name, Scalar(value))) = senders
+        && let Ok(count) = value.trim().parse::<u32>()
+        && count < needed
+    {
+        let why = format!(
+            "{} replicas need at least {needed}: one to stream and one to be seeded each",
+            spec.replicas
+        );
+        found.push(problem(&[key("parameters"), key(name)], why));
+    }
+}
+
+fn roles(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (at, role) in spec.roles.iter().enumerate() {
+        let path = |field: &str| [key("roles"), PathPart::Index(at), key(field)];
+        let reserved = [conf::SUPERUSER, conf::REPLICATOR, "public", "none"].contains(&role.name.as_str());
+        if reserved || role.name.starts_with("pg_") {
+            let why = format!("role `{}` is the agent's or PostgreSQL's own", role.name);
+            found.push(problem(&path("name"), why));
+        }
+        if seen.contains(&role.name.as_str()) {
+            found.push(problem(
+                &path("name"),
+                format!("role `{}` is declared twice", role.name),
+            ));
+        }
+        seen.push(&role.name);
+        if let Some(from) = &role.password_from {
+            if role.login {
+                password(from, &path("passwordFrom"), found);
+            } else {
+                let why = format!("role `{}` may not log in, so it has no password", role.name);
+                found.push(problem(&path("passwordFrom"), why).on_key());
+            }
+        }
+        if let Some(circle) = circle_through(spec, role) {
+            found.push(problem(&path("memberOf"), format!("roles are members of each other: {circle}")).on_key());
+        }
+    }
+}
+
+/// PostgreSQL refuses circles of memberships; better here, by name, than at run time for ever.
+fn circle_through(spec: &PostgresCluster, start: &Role) -> Option<String> {
+    let mut at = start;
+    let mut way = vec![start.name.as_str()];
+    for _ in 0..spec.roles.len() {
+        let next = at
+            .member_of
+            .iter()
+            .find_map(|name| spec.roles.iter().find(|r| r.name == *name))?;
+        way.push(&next.name);
+        if next.name == start.name {
+            return Some(way.join(" -> "));
+        }
+        at = next;
+    }
+    None
+}
+
+fn databases(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (at, database) in spec.databases.iter().enumerate() {
+        let path = |field: &str| [key("databases"), PathPart::Index(at), key(field)];
+        if ["template0", "template1"].contains(&database.name.as_str()) {
+            found.push(problem(
+                &path("name"),
+                format!("`{}` is PostgreSQL's own template", database.name),
+            ));
+        }
+        if seen.contains(&database.name.as_str()) {
+            let why = format!("database `{}` is declared twice", database.name);
+            found.push(problem(&path("name"), why));
+        }
+        seen.push(&database.name);
+    }
+}
+
+fn password(from: &PasswordFrom, path: &[PathPart], found: &mut Vec<Problem>) {
+    let why = match (&from.file, &from.env) {
+        (Some(_), Some(_)) => "name a file or an environment variable, not both",
+        (None, None) => "name a `file` or an `env`",
+        (Some(file), None) if !file.starts_with('/') => "the file's path must be absolute: the agent runs elsewhere",
+        (Some(_), None) | (None, Some(_)) => return,
+    };
+    found.push(problem(path, why).on_key());
+}
+
+fn key(name: &str) -> PathPart {
+    PathPart::Key(name.to_owned())
+}
+
+fn problem(path: &[PathPart], message: impl Into<String>) -> Problem {
+    Problem {
+        path: path.to_vec(),
+        at_key: false,
+        message: message.into(),
+        help: None,
+    }
+}
+
+impl Problem {
+    fn on_key(mut self) -> Self {
+        self.at_key = true;
+        self
+    }
+}
