@@ -37,7 +37,9 @@ impl Backoff {
     /// How long a step is still left alone.
     pub fn pause(&self, step: &str) -> Option<Duration> {
         let (_, not_before) = self.failures.get(step)?;
-        not_before.checked_duration_since(Instant::now()).filter(|d| !d.is_zero())
+        not_before
+            .checked_duration_since(Instant::now())
+            .filter(|d| !d.is_zero())
     }
 }
 

@@ -119,7 +119,11 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
         let runner: Rc<dyn Run> = match key.0.as_str() {
             Postgres::NAME => Rc::new(Runner::<Postgres, H>::new(Rc::clone(&self.shared), record)),
             other => {
-                warn!(kind = other, name = key.1, "the record's kind is not known; it is left alone");
+                warn!(
+                    kind = other,
+                    name = key.1,
+                    "the record's kind is not known; it is left alone"
+                );
                 return;
             }
         };
@@ -152,7 +156,10 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
     pub fn problems(&self) -> Vec<String> {
         let missing = self.missing.borrow().clone();
         let diagnostics = self.diagnostics.borrow();
-        missing.into_iter().chain(diagnostics.iter().map(ToString::to_string)).collect()
+        missing
+            .into_iter()
+            .chain(diagnostics.iter().map(ToString::to_string))
+            .collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //! plan; it does not wait for them, so that a member that takes a minute to stop keeps no other waiting.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::backoff::Backoff;
 use super::view::{PlanView, ReplyView, ResourceView};
 use super::{Key, Shared, now};
-use crate::host::{Ask, EngineRead, FailureKind, HostError, Reads, Writes};
+use crate::host::{Ask, FailureKind, HostError, Reads, Writes};
 use crate::kinds::{Identity, Kind, Request, Scene, teardown};
 use crate::manifest::load::Document;
 use crate::model::plan::{Action, Plan};
@@ -106,6 +106,8 @@ struct State<K: Kind> {
     plan: Plan<K::Change>,
     /// Subjects of chains under way, and how many of each.
     busy: BTreeMap<String, usize>,
+    /// Subjects of chains that ended since the last look began: what was seen of them may be from before.
+    ended: BTreeSet<String>,
     /// Chains under way that tolerate no other.
     exclusive: usize,
     backoff: Backoff,
@@ -140,6 +142,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             record,
             plan: Plan::default(),
             busy: BTreeMap::new(),
+            ended: BTreeSet::new(),
             exclusive: 0,
             backoff: Backoff::default(),
             looked_deep: None,
@@ -186,10 +189,12 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             return self.tear_down().await;
         }
         let (wanted, memory, before, deep) = {
-            let state = self.state.borrow();
-            let wanted = state.wanted.clone().map_err(|why| {
-                HostError::new(FailureKind::Invalid, "understand the recorded spec", why)
-            })?;
+            let mut state = self.state.borrow_mut();
+            state.ended.clear();
+            let wanted = state
+                .wanted
+                .clone()
+                .map_err(|why| HostError::new(FailureKind::Invalid, "understand the recorded spec", why))?;
             let deep = state.looked_deep.is_none_or(|at| at.elapsed() > DEEP);
             (wanted, state.memory.clone(), Rc::clone(&state.observed), deep)
         };
@@ -231,7 +236,10 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             return Ok(());
         }
         let owners = self.shared.host.owners().await?;
-        let mut uids = owners.iter().filter(|o| o.kind == self.key.0 && o.name == self.key.1).map(|o| &o.uid);
+        let mut uids = owners
+            .iter()
+            .filter(|o| o.kind == self.key.0 && o.name == self.key.1)
+            .map(|o| &o.uid);
         let uid = match (uids.next(), uids.next()) {
             (Some(uid), None) => uid.clone(),
             (None, _) => new_uid()?,
@@ -240,7 +248,11 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
                     "objects of two resources of this name exist, with the uids {one} and {other}; \
                      remove those that you do not need (label dev.reconciler.uid)"
                 );
-                return Err(HostError::new(FailureKind::Conflict, "tell which objects belong to it", why));
+                return Err(HostError::new(
+                    FailureKind::Conflict,
+                    "tell which objects belong to it",
+                    why,
+                ));
             }
         };
         let mut state = self.state.borrow_mut();
@@ -255,6 +267,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             uid: self.state.borrow().record.uid.clone(),
             ..Ask::default()
         };
+        self.state.borrow_mut().ended.clear();
         let objects = self.shared.host.objects(&ask).await?;
         let mut state = self.state.borrow_mut();
         let purge_data = state.record.deleting.is_some_and(|d| d.purge_data);

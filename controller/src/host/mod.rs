@@ -3,6 +3,7 @@
 
 pub mod docker;
 pub mod postgres;
+pub mod real;
 
 use std::fmt;
 

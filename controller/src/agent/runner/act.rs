@@ -10,13 +10,13 @@ use crate::execute;
 use crate::model::plan::Op;
 
 impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
-    /// Begins every chain that nothing stands in the way of: not its own subjects' earlier chains, not a failure that
-    /// is too fresh, not an operation that tolerates no other.
+    /// Begins every chain that nothing stands in the way of: not its own subjects' earlier chains, which may have
+    /// changed what was seen, not a failure that is too fresh, not an operation that tolerates no other.
     pub(super) fn act(self: &Rc<Self>, plan: Plan<K::Change>) {
         let (paused, busy) = {
             let state = self.state.borrow();
             let paused = state.record.paused && state.record.deleting.is_none();
-            let busy: BTreeSet<String> = state.busy.keys().cloned().collect();
+            let busy: BTreeSet<String> = state.busy.keys().chain(&state.ended).cloned().collect();
             (paused || state.exclusive > 0, busy)
         };
         if paused || (plan.exclusive && !busy.is_empty()) {
@@ -26,7 +26,9 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             if chain.iter().any(|action| busy.contains(&action.subject)) {
                 continue;
             }
-            let pauses = chain.iter().filter_map(|action| self.state.borrow().backoff.pause(&step(action)));
+            let pauses = chain
+                .iter()
+                .filter_map(|action| self.state.borrow().backoff.pause(&step(action)));
             if let Some(pause) = pauses.max() {
                 self.shared.queue.wake(&self.key, pause);
                 continue;
@@ -61,6 +63,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
                 }
             }
             state.busy.retain(|_, count| *count > 0);
+            state.ended.extend(subjects);
             state.exclusive -= usize::from(exclusive);
             drop(state);
             inner.shared.queue.wake(&inner.key, delay);

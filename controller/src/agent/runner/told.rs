@@ -15,12 +15,17 @@ impl<K: Kind> State<K> {
         status.conditions.push(self.manifest());
         if self.record.paused {
             let message = format!("nothing is done until `reconciler resume {}`", self.record.name);
-            status.conditions.push(condition("Paused", true, "OnRequest", message.clone()));
+            status
+                .conditions
+                .push(condition("Paused", true, "OnRequest", message.clone()));
             status.notes.insert(0, format!("paused: {message}"));
         }
         date_conditions(&mut status.conditions, &self.status.conditions, now());
         let facts = |conditions: &[Condition]| -> Vec<(String, Truth, String)> {
-            conditions.iter().map(|c| (c.kind.clone(), c.status, c.reason.clone())).collect()
+            conditions
+                .iter()
+                .map(|c| (c.kind.clone(), c.status, c.reason.clone()))
+                .collect()
         };
         if facts(&status.conditions) != facts(&self.status.conditions) {
             self.is_dirty = true;
@@ -38,7 +43,11 @@ impl<K: Kind> State<K> {
         if before == Some((ready.status, ready.reason.clone())) || ready.reason == "Progressing" {
             return;
         }
-        let kind = if ready.status == Truth::True { "Normal" } else { "Warning" };
+        let kind = if ready.status == Truth::True {
+            "Normal"
+        } else {
+            "Warning"
+        };
         let text = format!("Ready is {:?}: {}", ready.status, ready.message);
         tracing::info!(name = self.record.name, "{text}");
         self.note(kind, &ready.reason, &text);
@@ -51,19 +60,27 @@ impl<K: Kind> State<K> {
                 KIND,
                 true,
                 "Valid",
-                format!("{}:{}, generation {}", self.record.file, self.record.line, self.record.generation),
+                format!(
+                    "{}:{}, generation {}",
+                    self.record.file, self.record.line, self.record.generation
+                ),
             ),
-            Declared::Invalid(why) => {
-                condition(KIND, false, "Invalid", format!("the last good manifest stays in force: {why}"))
-            }
-            Declared::Unreadable(why) => {
-                condition(KIND, false, "Unreadable", format!("the last good manifest stays in force: {why}"))
-            }
+            Declared::Invalid(why) => condition(
+                KIND,
+                false,
+                "Invalid",
+                format!("the last good manifest stays in force: {why}"),
+            ),
+            Declared::Unreadable(why) => condition(
+                KIND,
+                false,
+                "Unreadable",
+                format!("the last good manifest stays in force: {why}"),
+            ),
             Declared::Orphaned => {
                 let me = format!("{}/{}", self.record.kind, self.record.name);
-                let message = format!(
-                    "no manifest declares it any more; it keeps running. `reconciler delete {me}` removes it"
-                );
+                let message =
+                    format!("no manifest declares it any more; it keeps running. `reconciler delete {me}` removes it");
                 condition(KIND, false, "Orphaned", message)
             }
         }
@@ -101,9 +118,13 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         let mut state = self.state.borrow_mut();
         let message = error.to_string();
         let mut status = state.status.clone();
-        status.conditions.retain(|c| c.kind != "ManifestAccepted" && c.kind != "Paused");
+        status
+            .conditions
+            .retain(|c| c.kind != "ManifestAccepted" && c.kind != "Paused");
         if status.condition(READY).is_none() {
-            status.conditions.insert(0, condition(READY, false, "EngineUnreachable", ""));
+            status
+                .conditions
+                .insert(0, condition(READY, false, "EngineUnreachable", ""));
         }
         for condition in &mut status.conditions {
             if condition.kind != "LastPromotionSucceeded" {
@@ -137,7 +158,10 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         if changed {
             record.spec = document.spec.clone();
             record.generation += 1;
-            let text = format!("{}:{} is generation {}", document.file, document.line, record.generation);
+            let text = format!(
+                "{}:{} is generation {}",
+                document.file, document.line, record.generation
+            );
             tracing::info!(name = self.key.1, "{text}");
             state.wanted = wanted::<K>(&state.record);
             state.backoff.clear();

@@ -1,1 +1,186 @@
-//! The Docker engine.
+//! The Docker engine, through its unix socket. Each room turns one group of calls into the model's words and back;
+//! what to call and when is decided elsewhere. Every request has a deadline, so that an engine that hangs never holds
+//! a pass up.
+
+mod archive;
+mod convert;
+mod create;
+mod deliver;
+mod errors;
+mod events;
+mod exec;
+#[cfg(test)]
+mod fixture;
+mod holder;
+mod inside;
+mod limits;
+#[cfg(test)]
+mod live;
+mod logs;
+mod observe;
+mod operate;
+mod own;
+mod pull;
+mod socket;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bollard::errors::Error;
+
+pub use errors::classify;
+pub use events::{EngineEvent, READY};
+pub use exec::{Exec, ExecOutput};
+pub use logs::LogStream;
+
+use super::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, Secrets};
+use crate::model::Seen;
+use crate::model::container::Objects;
+use crate::model::plan::EngineOp;
+
+/// For what the engine answers from memory.
+const LOOK: Duration = Duration::from_secs(10);
+/// For what makes the engine work.
+const WORK: Duration = Duration::from_secs(30);
+
+/// The Docker engine of this host.
+pub struct Docker {
+    socket: String,
+    secrets: Rc<dyn Secrets>,
+    /// The client of the engine that answered last; empty until one does.
+    client: RefCell<Option<bollard::Docker>>,
+    /// User and group of a named user, by image id and name: an image's user never changes its number.
+    users: RefCell<BTreeMap<(String, String), (u64, u64)>>,
+    own_id: Option<String>,
+}
+
+impl Docker {
+    /// Makes a client for `socket`, else for `DOCKER_HOST`, else for `/var/run/docker.sock`. The engine need not be up.
+    pub fn connect(socket: Option<&str>, secrets: Rc<dyn Secrets>) -> Result<Docker, HostError> {
+        let environment = std::env::var("DOCKER_HOST").ok();
+        let socket = socket::path(socket, environment.as_deref())
+            .map_err(|why| HostError::new(FailureKind::Invalid, "connect to the Docker engine", why))?;
+        Ok(Docker {
+            socket,
+            secrets,
+            client: RefCell::default(),
+            users: RefCell::default(),
+            own_id: own::container_id(),
+        })
+    }
+
+    /// Whether the engine answers.
+    pub async fn ping(&self) -> Result<(), HostError> {
+        let limit = Duration::from_secs(5);
+        self.call("reach the Docker engine", limit, async |engine| engine.ping().await)
+            .await?;
+        Ok(())
+    }
+
+    /// The id of the container that the agent itself runs in, if it does.
+    pub fn in_container(&self) -> Option<String> {
+        self.own_id.clone()
+    }
+
+    /// Calls the engine under a deadline, and words the failure.
+    async fn call<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        request: impl AsyncFnOnce(bollard::Docker) -> Result<T, Error>,
+    ) -> Result<T, HostError> {
+        let answer = tokio::time::timeout(limit, async {
+            let engine = self.client().await?;
+            request(engine).await
+        });
+        match answer.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.failed(what, &error)),
+            Err(_) => {
+                self.client.replace(None);
+                let why = format!("the engine did not answer within {} s", limit.as_secs());
+                Err(HostError::new(FailureKind::Unreachable, what, why))
+            }
+        }
+    }
+
+    /// The engine, for requests that set their own deadlines.
+    async fn reached(&self, what: &str) -> Result<bollard::Docker, HostError> {
+        self.call(what, LOOK, async |engine| Ok(engine)).await
+    }
+
+    fn failed(&self, what: &str, error: &Error) -> HostError {
+        let kind = errors::classify(error);
+        if kind == FailureKind::Unreachable || errors::is_version_refused(error) {
+            // The engine that comes back may be another version.
+            self.client.replace(None);
+        }
+        HostError::new(kind, what, errors::why(error, &self.socket))
+    }
+
+    async fn client(&self) -> Result<bollard::Docker, Error> {
+        let known = self.client.borrow().clone();
+        if let Some(engine) = known {
+            return Ok(engine);
+        }
+        // The client's own timeout knows one length only, and a stop may take an hour: deadlines are set per call.
+        const DAY_SECS: u64 = 86_400;
+        let newest = bollard::Docker::connect_with_unix(&self.socket, DAY_SECS, bollard::API_DEFAULT_VERSION)?;
+        // On unix sockets this version of the crate sends no version at all, and so speaks each engine's newest. The
+        // negotiation costs 1 ms and holds should that change.
+        let engine = newest.negotiate_version().await?;
+        self.client.replace(Some(engine.clone()));
+        Ok(engine)
+    }
+}
+
+impl EngineRead for Docker {
+    async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
+        observe::objects(self, ask).await
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>, HostError> {
+        observe::owners(self).await
+    }
+
+    async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
+        archive::read_file(self, container, path).await
+    }
+
+    async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
+        logs::tail(self, container, lines).await
+    }
+}
+
+impl EngineWrite for Docker {
+    async fn engine(&self, op: &EngineOp) -> Result<(), HostError> {
+        match op {
+            EngineOp::PullImage(image) => pull::pull(self, image).await,
+            EngineOp::CreateNetwork(spec) => create::network(self, spec).await,
+            EngineOp::RemoveNetwork(name) => operate::remove_network(self, name).await,
+            EngineOp::CreateVolume(spec) => create::volume(self, spec).await,
+            EngineOp::RemoveVolume(name) => operate::remove_volume(self, name).await,
+            EngineOp::CreateContainer(spec) => create::container(self, spec).await,
+            EngineOp::Deliver(delivery) => self.deliver(delivery, &*self.secrets).await,
+            EngineOp::Start(container) => operate::start(self, container).await,
+            EngineOp::Signal { container, signal } => operate::signal(self, container, signal).await,
+            EngineOp::Stop { container, grace_secs } => operate::stop(self, container, *grace_secs).await,
+            EngineOp::RemoveContainer(container) => operate::remove_container(self, container).await,
+            EngineOp::Connect {
+                container,
+                network,
+                aliases,
+            } => operate::attach(self, container, network, aliases).await,
+            EngineOp::Unpause(container) => operate::unpause(self, container).await,
+            EngineOp::UpdateLimits { container, limits } => limits::update(self, container, limits).await,
+            EngineOp::CheckConfig { container, text } => inside::check_config(self, container, text).await,
+            EngineOp::ResetPassword {
+                container,
+                role,
+                password,
+            } => self.reset_password(container, role, password, &*self.secrets).await,
+        }
+    }
+}

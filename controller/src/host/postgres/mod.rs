@@ -1,1 +1,203 @@
-//! PostgreSQL servers.
+//! PostgreSQL servers: asks one for all its facts in one round trip, and sends it statements. What to make of the facts
+//! and which statements to send is decided elsewhere.
+
+mod facts;
+mod failure;
+mod pool;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod verifier;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use self::facts::Asked;
+use self::failure::Trouble;
+use self::pool::{Line, Pool};
+use self::statements::Script;
+use self::verifier::Verifiers;
+use super::{HostError, PostgresRead, PostgresWrite, Secrets};
+use crate::model::plan::SqlTarget;
+use crate::model::postgres::{PgFacts, PgQuestion, RoleChange, Server, SqlOp};
+
+/// How long a server may take to give its facts, login included. It takes milliseconds when all is well.
+const FACTS_DEADLINE: Duration = Duration::from_secs(3);
+/// How long looking into one database may take, login included.
+const LOOK_DEADLINE: Duration = Duration::from_secs(3);
+/// How much longer than the server's own deadline a statement's outcome is waited for: its own words are better.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// PostgreSQL servers, as the superuser. Lives in one thread, in a [`tokio::task::LocalSet`].
+pub struct Postgres {
+    secrets: Rc<dyn Secrets>,
+    pool: Pool,
+    verifiers: RefCell<Verifiers>,
+}
+
+impl PostgresRead for Postgres {
+    async fn server(&self, target: &SqlTarget, question: &PgQuestion) -> Server {
+        let asked = timeout(FACTS_DEADLINE, self.facts(target, question)).await;
+        match asked.unwrap_or(Err(Trouble::Late(FACTS_DEADLINE))) {
+            Ok(mut facts) => {
+                facts.extensions = self.extensions(target, &question.look_into).await;
+                Server::Up(Box::new(facts))
+            }
+            Err(trouble) => {
+                let (down, why) = trouble.down();
+                Server::Down(down, why)
+            }
+        }
+    }
+}
+
+impl PostgresWrite for Postgres {
+    async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError> {
+        self.carry_out(target, op).await.map_err(|trouble| {
+            let container: String = target.container.chars().take(12).collect();
+            trouble.host_error(format!("{op} on container {container}"))
+        })
+    }
+}
+
+impl Postgres {
+    /// Servers whose passwords are in `secrets`.
+    pub fn new(secrets: Rc<dyn Secrets>) -> Self {
+        Postgres {
+            secrets,
+            pool: Pool::default(),
+            verifiers: RefCell::default(),
+        }
+    }
+
+    async fn facts(&self, target: &SqlTarget, question: &PgQuestion) -> Result<PgFacts, Trouble> {
+        if let Some(line) = self.pool.take(target) {
+            match self.ask(target, line, question).await {
+                // The server restarted since, or somebody ended the session: a new one tells.
+                Err(trouble) if trouble.breaks_connection() => {}
+                outcome => return outcome,
+            }
+        }
+        let line = self.connect(target, None).await?;
+        self.ask(target, line, question).await
+    }
+
+    async fn ask(&self, target: &SqlTarget, mut line: Line, question: &PgQuestion) -> Result<PgFacts, Trouble> {
+        let asked = Asked {
+            directory: &question.directory,
+            files: &question.files,
+        };
+        let (answer, problem) = match line.ask(facts::SQL, &asked.text()).await {
+            // A file that the server may not read fails the whole question. Without the files all else is known, and
+            // that they are missing from the facts has them delivered anew.
+            Err(trouble) if trouble.is_refusal() => {
+                let asked = Asked { files: &[], ..asked };
+                let problem = format!("a file in {} cannot be read: {}", question.directory, trouble.words());
+                (line.ask(facts::SQL, &asked.text()).await?, Some(problem))
+            }
+            answer => (answer?, None),
+        };
+        self.pool.put(target, line);
+        let passwords = self.passwords(question);
+        let mut facts = facts::read(&answer, &passwords, &mut self.verifiers.borrow_mut())?;
+        facts.conf_errors.extend(problem);
+        Ok(facts)
+    }
+
+    /// The wanted passwords. One that cannot be had is left out: nothing is known of whether it fits.
+    fn passwords(&self, question: &PgQuestion) -> BTreeMap<String, Option<String>> {
+        let known = question.passwords.iter().filter_map(|(role, secret)| {
+            let password = self.secrets.peek(secret).ok()?;
+            Some((role.clone(), password))
+        });
+        known.collect()
+    }
+
+    /// The extensions of databases. One that does not let us in is left out, and is looked into again.
+    async fn extensions(&self, target: &SqlTarget, databases: &[String]) -> BTreeMap<String, Vec<String>> {
+        let looks = databases.iter().map(|database| async move {
+            let look = timeout(LOOK_DEADLINE, self.extensions_of(target, database)).await;
+            Some((database.clone(), look.ok()?.ok()?))
+        });
+        join_all(looks).await.into_iter().flatten().collect()
+    }
+
+    async fn extensions_of(&self, target: &SqlTarget, database: &str) -> Result<Vec<String>, Trouble> {
+        let line = self.connect(target, Some(database)).await?;
+        let sql = "SELECT extname FROM pg_catalog.pg_extension ORDER BY extname";
+        let rows = line.client.query(sql, &[]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    async fn connect(&self, target: &SqlTarget, database: Option<&str>) -> Result<Line, Trouble> {
+        // Logging in makes no password: one that nobody has set yet cannot be the right one.
+        let password = self.secrets.peek(&target.password).map_err(Trouble::Secret)?;
+        let password = password.ok_or_else(|| Trouble::Forgotten(target.password.clone()))?;
+        pool::connect(target, &password, database).await
+    }
+
+    async fn carry_out(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), Trouble> {
+        // The server gets a verifier, never the password: statements end up in logs and in statistics.
+        let verifier = match op {
+            SqlOp::Role(RoleChange {
+                password: Some(secret), ..
+            }) => {
+                let password = self.secrets.reveal(secret).map_err(Trouble::Secret)?;
+                Some(postgres_protocol::password::scram_sha_256(password.as_bytes()))
+            }
+            _ => None,
+        };
+        let script = statements::script(op, verifier.as_deref());
+        let kept = if script.database.is_none() {
+            self.pool.take(target)
+        } else {
+            None
+        };
+        let line = match kept {
+            Some(line) => line,
+            None => self.connect(target, script.database.as_deref()).await?,
+        };
+        let outcome = send(&line, &script).await;
+        let usable = outcome.is_ok() || outcome.as_ref().is_err_and(Trouble::is_refusal);
+        if usable && script.database.is_none() {
+            self.pool.put(target, line);
+        }
+        outcome
+    }
+}
+
+/// Sends a script's steps until one fails.
+async fn send(line: &Line, script: &Script) -> Result<(), Trouble> {
+    for step in &script.steps {
+        match (one(line, script, step).await, &script.already) {
+            (Err(trouble), Some((state, instead))) if trouble.is(state) => {
+                for step in instead {
+                    one(line, script, step).await?;
+                }
+                return Ok(());
+            }
+            (outcome, _) => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Sends one statement with its deadline around it, all in one go: during a promotion every round trip counts.
+async fn one(line: &Line, script: &Script, step: &str) -> Result<(), Trouble> {
+    let limit = format!("SET statement_timeout = {}", script.deadline.as_millis());
+    let all = async {
+        tokio::join!(
+            line.client.batch_execute(&limit),
+            line.client.batch_execute(step),
+            line.client.batch_execute("RESET statement_timeout"),
+        )
+    };
+    let sent = timeout(script.deadline + GRACE, all).await;
+    let (_, outcome, _) = sent.map_err(|_| Trouble::Late(script.deadline))?;
+    Ok(outcome?)
+}

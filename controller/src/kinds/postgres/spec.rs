@@ -207,7 +207,7 @@ pub enum OnScaleDown {
 }
 
 /// What each member may use of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
     /// CPUs, such as `2`, `1.5` or `500m`; changed without restart.
@@ -222,6 +222,16 @@ pub struct Resources {
     #[serde(default = "shm")]
     #[schemars(extend("format" = "bytes", "x-scalar" = true))]
     pub shm: String,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources {
+            cpu: None,
+            memory: None,
+            shm: shm(),
+        }
+    }
 }
 
 /// How replicas follow.

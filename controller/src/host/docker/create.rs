@@ -1,0 +1,232 @@
+//! Makes networks, volumes and containers. What is there already and ours is no error: an agent that was killed between
+//! a call and its answer calls again.
+
+use std::collections::BTreeMap;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, NetworkCreateRequest,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+};
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+
+use super::{Docker, WORK, convert, observe};
+use crate::host::{FailureKind, HostError};
+use crate::model::container::{ContainerSpec, HealthSpec, NamedSpec, PortSpec};
+use crate::model::labels;
+
+/// Longest host name that the kernel takes; a longer one would keep the container from starting.
+const MAX_HOST_NAME: usize = 63;
+
+/// Makes a bridge network.
+pub(super) async fn network(docker: &Docker, spec: &NamedSpec) -> Result<(), HostError> {
+    let what = format!("create network {}", spec.name);
+    // Engines below 25 would make a second network of the same name.
+    let named = |network: &bollard::models::Network| network.name.as_deref() == Some(&spec.name);
+    if let Some(existing) = observe::networks(docker, None).await?.into_iter().find(named) {
+        return already(&what, "network", spec, &convert::labels(existing.labels));
+    }
+    let request = async |engine: bollard::Docker| {
+        let config = NetworkCreateRequest {
+            name: spec.name.clone(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(spec.labels.clone().into_iter().collect()),
+            ..NetworkCreateRequest::default()
+        };
+        engine.create_network(config).await
+    };
+    docker.call(&what, WORK, request).await?;
+    Ok(())
+}
+
+/// Makes an empty volume. The engine hands out an existing one of that name without a word, so its labels decide.
+pub(super) async fn volume(docker: &Docker, spec: &NamedSpec) -> Result<(), HostError> {
+    let what = format!("create volume {}", spec.name);
+    let request = async |engine: bollard::Docker| {
+        let config = VolumeCreateRequest {
+            name: Some(spec.name.clone()),
+            labels: Some(spec.labels.clone().into_iter().collect()),
+            ..VolumeCreateRequest::default()
+        };
+        engine.create_volume(config).await
+    };
+    let made = docker.call(&what, WORK, request).await?;
+    already(&what, "volume", spec, &convert::labels(Some(made.labels)))
+}
+
+/// Makes a container, without starting it.
+pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(), HostError> {
+    let what = format!("create container {}", spec.name);
+    check_volume(docker, spec, &what).await?;
+    let request = async |engine: bollard::Docker| {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        engine.create_container(Some(options), body(spec)).await
+    };
+    let Err(error) = docker.call(&what, WORK, request).await else {
+        return Ok(());
+    };
+    if error.kind != FailureKind::Conflict {
+        return Err(error);
+    }
+    let Some(existing) = observe::inspect(docker, &spec.name).await? else {
+        return Err(error);
+    };
+    let config = existing.config.unwrap_or_default();
+    let labels = convert::labels(config.labels);
+    if is_ours(&spec.labels, &labels) && labels.get(labels::SPEC_HASH) == Some(&spec.hash()) {
+        return Ok(());
+    }
+    let image = config.image.unwrap_or_default();
+    let why = format!("the name {} is taken by a container of image {image}", spec.name);
+    Err(HostError::new(FailureKind::Conflict, what, why))
+}
+
+/// The engine would make a missing volume on the way, without labels: an empty one that nobody owns.
+async fn check_volume(docker: &Docker, spec: &ContainerSpec, what: &str) -> Result<(), HostError> {
+    let look = format!("inspect volume {}", spec.volume);
+    let request = async |engine: bollard::Docker| engine.inspect_volume(&spec.volume).await;
+    let volume = docker.call(&look, WORK, request).await?;
+    if is_ours(&spec.labels, &convert::labels(Some(volume.labels))) {
+        return Ok(());
+    }
+    let why = format!("volume {} belongs to somebody else", spec.volume);
+    Err(HostError::new(FailureKind::Conflict, what, why))
+}
+
+fn already(what: &str, kind: &str, spec: &NamedSpec, found: &BTreeMap<String, String>) -> Result<(), HostError> {
+    if is_ours(&spec.labels, found) {
+        return Ok(());
+    }
+    let owner = match (found.get(labels::KIND), found.get(labels::NAME)) {
+        (Some(kind), Some(name)) => format!("{kind} {name}, an earlier one of that name or another"),
+        _ => "somebody else".to_owned(),
+    };
+    let why = format!("there is a {kind} {} already; it belongs to {owner}", spec.name);
+    Err(HostError::new(FailureKind::Conflict, what, why))
+}
+
+fn is_ours(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> bool {
+    wanted.get(labels::UID) == found.get(labels::UID)
+}
+
+fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let mut labels = spec.labels.clone();
+    labels.insert(labels::SPEC_HASH.to_owned(), spec.hash());
+    let endpoint = EndpointSettings {
+        aliases: Some(spec.aliases.clone()),
+        ..EndpointSettings::default()
+    };
+    ContainerCreateBody {
+        hostname: (spec.name.len() <= MAX_HOST_NAME).then(|| spec.name.clone()),
+        user: Some(spec.user.clone()),
+        image: Some(spec.image.clone()),
+        entrypoint: Some(spec.entrypoint.clone()),
+        // Not the image's own: those are arguments for the image's own entry point.
+        cmd: Some(Vec::new()),
+        env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        labels: Some(labels.into_iter().collect()),
+        exposed_ports: Some(spec.ports.iter().map(inner_port).collect()),
+        healthcheck: Some(health(&spec.health)),
+        stop_signal: Some(spec.stop_signal.clone()),
+        stop_timeout: Some(spec.stop_grace_secs),
+        host_config: Some(host_config(spec)),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some([(spec.network.clone(), endpoint)].into_iter().collect()),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(spec: &ContainerSpec) -> HostConfig {
+    let mount = Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(spec.volume.clone()),
+        target: Some(spec.mount.clone()),
+        // Without `no_copy` an empty volume takes over owner and mode of the image's directory.
+        ..Mount::default()
+    };
+    let bindings = spec
+        .ports
+        .iter()
+        .map(|port| (inner_port(port), Some(vec![binding(port)])));
+    HostConfig {
+        network_mode: Some(spec.network.clone()),
+        mounts: Some(vec![mount]),
+        port_bindings: Some(bindings.collect()),
+        shm_size: (spec.shm_bytes > 0).then_some(spec.shm_bytes),
+        memory: Some(spec.limits.memory_bytes),
+        nano_cpus: Some(spec.limits.nano_cpus),
+        init: Some(false),
+        // The engine would start an old primary after a reboot, before anybody can tell who is the primary now.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        ..HostConfig::default()
+    }
+}
+
+fn inner_port(port: &PortSpec) -> String {
+    format!("{}/tcp", port.container)
+}
+
+fn binding(port: &PortSpec) -> PortBinding {
+    PortBinding {
+        host_ip: Some(port.address.clone()),
+        host_port: Some(port.host.to_string()),
+    }
+}
+
+fn health(spec: &HealthSpec) -> HealthConfig {
+    let mut test = vec!["CMD".to_owned()];
+    test.extend(spec.command.iter().cloned());
+    HealthConfig {
+        test: Some(test),
+        interval: Some(nanoseconds(spec.interval_secs)),
+        timeout: Some(nanoseconds(spec.timeout_secs)),
+        retries: Some(i64::from(spec.retries)),
+        ..HealthConfig::default()
+    }
+}
+
+fn nanoseconds(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::docker::fixture;
+
+    #[test]
+    fn a_spec_becomes_the_body_of_a_create_call() {
+        let spec = fixture::container_spec("h3-unit");
+        let value = serde_json::to_value(body(&spec)).unwrap();
+        assert_eq!(value["Cmd"], serde_json::json!([]));
+        assert_eq!(value["Healthcheck"]["Interval"], 1_000_000_000_i64);
+        assert_eq!(value["Labels"][labels::SPEC_HASH], spec.hash());
+        assert_eq!(value["HostConfig"]["RestartPolicy"]["Name"], "no");
+        assert_eq!(value["HostConfig"]["Mounts"][0]["Type"], "volume");
+        let binding = &value["HostConfig"]["PortBindings"]["5432/tcp"][0];
+        assert_eq!(
+            (&binding["HostIp"], &binding["HostPort"]),
+            (&"127.0.0.1".into(), &"55432".into())
+        );
+        assert_eq!(
+            value["NetworkingConfig"]["EndpointsConfig"]["h3-unit"]["Aliases"][0],
+            "a"
+        );
+    }
+
+    #[test]
+    fn a_volume_of_another_uid_is_a_conflict() {
+        let labels = |uid: &str| BTreeMap::from([(labels::UID.to_owned(), uid.to_owned())]);
+        let spec = NamedSpec {
+            name: "v".to_owned(),
+            labels: labels("u1"),
+        };
+        assert_eq!(already("create volume v", "volume", &spec, &labels("u1")), Ok(()));
+        let error = already("create volume v", "volume", &spec, &BTreeMap::new()).unwrap_err();
+        assert_eq!(error.kind, FailureKind::Conflict);
+        assert_eq!(error.why, "there is a volume v already; it belongs to somebody else");
+    }
+}

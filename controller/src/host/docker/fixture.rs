@@ -1,0 +1,108 @@
+//! What the tests of this room make on an engine.
+
+use std::collections::BTreeMap;
+
+use crate::host::{Ask, HostError, Secrets};
+use crate::model::container::{ContainerSpec, FileSpec, HealthSpec, Limits, NamedSpec, Placeholder, PortSpec};
+use crate::model::plan::Delivery;
+use crate::model::{SecretRef, labels};
+
+pub(super) const NAME: &str = "h3-live";
+const PASSWORD: &str = "pa:ss\\word";
+
+pub(super) struct Fixed;
+
+impl Secrets for Fixed {
+    fn reveal(&self, _: &SecretRef) -> Result<String, HostError> {
+        Ok(PASSWORD.to_owned())
+    }
+}
+
+fn image() -> String {
+    std::env::var("RECONCILER_LIVE_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
+}
+
+pub(super) fn marks(uid: &str) -> BTreeMap<String, String> {
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    BTreeMap::from([
+        label(labels::UID, uid),
+        label(labels::KIND, "PostgresCluster"),
+        label(labels::NAME, NAME),
+        label(labels::MEMBER, "a"),
+    ])
+}
+
+/// A member much like those of `kinds::postgres`.
+pub(super) fn container_spec(name: &str) -> ContainerSpec {
+    ContainerSpec {
+        name: name.to_owned(),
+        image: image(),
+        user: "postgres".to_owned(),
+        entrypoint: vec!["/bin/sh".to_owned(), "/etc/reconciler/start".to_owned()],
+        env: BTreeMap::from([("PGDATA".to_owned(), "/var/lib/postgresql/data/pgdata".to_owned())]),
+        labels: marks(name),
+        volume: name.to_owned(),
+        mount: "/var/lib/postgresql/data".to_owned(),
+        network: name.to_owned(),
+        aliases: vec!["a".to_owned()],
+        ports: vec![PortSpec {
+            address: "127.0.0.1".to_owned(),
+            host: 55432,
+            container: 5432,
+        }],
+        shm_bytes: 64 << 20,
+        stop_signal: "SIGINT".to_owned(),
+        stop_grace_secs: 20,
+        health: HealthSpec {
+            command: ["/bin/sh", "-c", "exec pg_isready -q -t 3"].map(str::to_owned).to_vec(),
+            interval_secs: 1,
+            timeout_secs: 5,
+            retries: 3,
+        },
+        limits: Limits {
+            nano_cpus: 500_000_000,
+            memory_bytes: 256 << 20,
+        },
+    }
+}
+
+pub(super) fn delivery(role: &str) -> Delivery {
+    let conf = "listen_addresses = '*'\nhba_file = '/etc/reconciler/pg_hba.conf'\n";
+    let hba = "local all postgres peer\nhost all all all scram-sha-256\n";
+    Delivery {
+        container: NAME.to_owned(),
+        directory: "/etc/reconciler".to_owned(),
+        owner: "postgres".to_owned(),
+        files: vec![
+            FileSpec::plain("pg_hba.conf", hba.to_owned()),
+            FileSpec::plain("postgresql.conf", conf.to_owned()),
+            FileSpec::plain("role", format!("{role}\n")),
+            FileSpec::plain("start", include_str!("../../kinds/postgres/start.sh").to_owned()),
+            FileSpec {
+                name: "superuser.password".to_owned(),
+                mode: 0o600,
+                text: "{p}\n".to_owned(),
+                secrets: vec![Placeholder {
+                    token: "{p}".to_owned(),
+                    secret: SecretRef::Env("P".to_owned()),
+                    pgpass_escape: false,
+                }],
+            },
+        ],
+    }
+}
+
+pub(super) fn named() -> NamedSpec {
+    NamedSpec {
+        name: NAME.to_owned(),
+        labels: marks(NAME),
+    }
+}
+
+pub(super) fn ask(neighbours: bool) -> Ask {
+    Ask {
+        uid: NAME.to_owned(),
+        image: image(),
+        neighbours,
+    }
+}

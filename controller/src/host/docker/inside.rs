@@ -1,0 +1,172 @@
+//! What only PostgreSQL's own programs can do, and only inside a member's container.
+
+use postgres_protocol::password::scram_sha_256;
+
+use super::{Docker, Exec, errors};
+use crate::host::{FailureKind, HostError, Secrets};
+use crate::model::SecretRef;
+
+/// The user that the server runs as, and that the socket's `peer` method lets in.
+const USER: &str = "postgres";
+/// The script's exit code for a failure that says nothing of the configuration.
+const NOT_CHECKED: i64 = 71;
+/// `postgres -C` reads the whole file as a start would, and then prints one value instead of starting. An empty directory
+/// stands in for the data: the check works while a server runs, and while there is no data yet. It does not load
+/// libraries, so a missing one, which would keep the server from starting, is looked for by hand.
+const CHECK: &str = r#"d=$(mktemp -d) || exit 71
+trap 'rm -rf "$d"' EXIT
+cat >"$d/postgresql.conf" && : >"$d/postgresql.auto.conf" || exit 71
+libraries=$(postgres -C shared_preload_libraries -D "$d" 2>"$d/errors")
+code=$?
+sed "s|$d/||g" "$d/errors" >&2
+[ $code -eq 0 ] || exit $code
+directory=$(pg_config --pkglibdir 2>/dev/null) || exit 0
+set -f
+for library in $(printf %s "$libraries" | tr ',"' '  '); do
+	case $library in */*) continue ;; esac
+	[ -e "$directory/$library.so" ] || [ -e "$directory/$library" ] ||
+		{ echo "FATAL:  could not access file \"$library\" of shared_preload_libraries: no such file in $directory" >&2; exit 1; }
+done"#;
+
+/// Has the server's own program read a configuration, without putting it in force.
+pub(super) async fn check_config(docker: &Docker, container: &str, text: &str) -> Result<(), HostError> {
+    let what = format!("check the configuration in container {container}");
+    let exec = Exec {
+        argv: &["sh", "-c", CHECK],
+        env: &["LC_ALL=C"],
+        stdin: Some(text.as_bytes()),
+        user: USER,
+    };
+    let output = docker.exec(container, exec).await?;
+    let kind = match output.code {
+        0 => return Ok(()),
+        NOT_CHECKED | 126.. => FailureKind::Other,
+        _ => FailureKind::Invalid,
+    };
+    let said = match output.stderr.trim() {
+        "" => output.stdout.as_str(),
+        stderr => stderr,
+    };
+    Err(HostError::new(kind, what, server_words(said)))
+}
+
+impl Docker {
+    /// Sets a role's password through the socket inside the container. Only the verifier leaves the agent, and only
+    /// through a pipe; the server is told not to log it, and not to wait for standbys that may be down.
+    pub async fn reset_password(
+        &self,
+        container: &str,
+        role: &str,
+        password: &SecretRef,
+        secrets: &dyn Secrets,
+    ) -> Result<(), HostError> {
+        let what = format!("reset the password of role {role} in container {container}");
+        let verifier = scram_sha_256(secrets.reveal(password)?.as_bytes());
+        let script = reset_script(role, &verifier);
+        let exec = Exec {
+            argv: &[
+                "psql",
+                "-X",
+                "-q",
+                "-w",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                "/var/run/postgresql",
+                "-U",
+                USER,
+                "-d",
+                "postgres",
+            ],
+            env: &["LC_ALL=C", "PGCONNECT_TIMEOUT=10"],
+            stdin: Some(script.as_bytes()),
+            user: USER,
+        };
+        let output = self.exec(container, exec).await?;
+        if output.code == 0 {
+            return Ok(());
+        }
+        let words = server_words(&output.stderr).replace(&verifier, "…");
+        Err(HostError::new(FailureKind::Other, what, words))
+    }
+}
+
+fn reset_script(role: &str, verifier: &str) -> String {
+    let role = role.replace('"', "\"\"");
+    let verifier = verifier.replace('\'', "''");
+    format!(
+        "SET log_statement = 'none';\n\
+         SET log_min_duration_statement = -1;\n\
+         SET log_min_error_statement = 'panic';\n\
+         SET synchronous_commit = 'local';\n\
+         SET statement_timeout = '20s';\n\
+         ALTER ROLE \"{role}\" PASSWORD '{verifier}';\n"
+    )
+}
+
+/// The server's messages in one line, without times, process numbers and the summary that follows from them.
+fn server_words(stderr: &str) -> String {
+    const SEVERITIES: [&str; 5] = ["LOG:  ", "WARNING:  ", "ERROR:  ", "FATAL:  ", "PANIC:  "];
+    const ADDITIONS: [(&str, &str); 2] = [("DETAIL:  ", ""), ("HINT:  ", "hint: ")];
+    let after = |line: &str, mark: &str| line.split_once(mark).map(|(_, rest)| rest.trim().to_owned());
+    let mut messages: Vec<String> = Vec::new();
+    for line in stderr.lines() {
+        let message = SEVERITIES.iter().find_map(|mark| after(line, mark));
+        let addition = ADDITIONS
+            .iter()
+            .find_map(|(mark, name)| after(line, mark).map(|rest| format!("; {name}{rest}")));
+        match (message, addition, messages.last_mut()) {
+            (Some(message), ..) => messages.push(message),
+            (None, Some(addition), Some(last)) => last.push_str(&addition),
+            _ => {}
+        }
+    }
+    let is_summary =
+        |message: &String| message.starts_with("configuration file ") && message.contains("contains errors");
+    if messages.iter().any(|message| !is_summary(message)) {
+        messages.retain(|message| !is_summary(message));
+    }
+    match messages.is_empty() {
+        true => errors::condense(
+            stderr
+                .lines()
+                .rfind(|line| !line.trim().is_empty())
+                .unwrap_or("it gave no reason"),
+        ),
+        false => errors::condense(&messages.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_complaint_is_one_line_with_its_hint() {
+        let stderr = "2026-01-01 10:00:00.000 UTC [42] LOG:  invalid value for parameter \"shared_buffers\": \"lots\"\n\
+            2026-01-01 10:00:00.000 UTC [42] HINT:  Valid units for this parameter are \"B\" and \"kB\".\n\
+            2026-01-01 10:00:00.000 UTC [42] FATAL:  configuration file \"postgresql.conf\" contains errors\n";
+        let expected = "invalid value for parameter \"shared_buffers\": \"lots\"; \
+            hint: Valid units for this parameter are \"B\" and \"kB\".";
+        assert_eq!(server_words(stderr), expected);
+    }
+
+    #[test]
+    fn a_summary_or_a_bare_line_is_better_than_nothing() {
+        let summary = "FATAL:  configuration file \"postgresql.conf\" contains errors\n";
+        assert_eq!(
+            server_words(summary),
+            "configuration file \"postgresql.conf\" contains errors"
+        );
+        assert_eq!(
+            server_words("sh: 4: postgres: not found\n"),
+            "sh: 4: postgres: not found"
+        );
+        assert_eq!(server_words(""), "it gave no reason");
+    }
+
+    #[test]
+    fn a_roles_name_is_quoted() {
+        assert!(reset_script("o\"x", "SCRAM").contains("ALTER ROLE \"o\"\"x\" PASSWORD 'SCRAM';"));
+    }
+}

@@ -1,0 +1,144 @@
+//! Lists and inspects. One list per kind of object, then one inspect per container of ours, all at once.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bollard::models::{ContainerSummary, Network, Volume};
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use futures_util::future::join_all;
+
+use super::{Docker, LOOK, convert};
+use crate::host::{Ask, FailureKind, HostError, Owner};
+use crate::model::Seen;
+use crate::model::container::{ContainerObserved, ImageFacts, Objects};
+use crate::model::labels;
+
+/// The objects of one resource, and if asked for, those of all others.
+pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostError> {
+    let ours = format!("{}={}", labels::UID, ask.uid);
+    let filter = if ask.neighbours { None } else { Some(ours.as_str()) };
+    let (summaries, volumes, networks, image) = tokio::join!(
+        summaries(docker, filter),
+        volumes(docker, filter),
+        networks(docker, filter),
+        image(docker, &ask.image),
+    );
+    let (ours, neighbours): (Vec<_>, Vec<_>) = summaries?.into_iter().partition(|summary| {
+        let uid = summary.labels.as_ref().and_then(|labels| labels.get(labels::UID));
+        uid == Some(&ask.uid)
+    });
+    let mut objects = Objects {
+        containers: inspect_all(docker, &ours).await?,
+        neighbours: neighbours.into_iter().map(convert::neighbour).collect(),
+        image,
+        ..Objects::default()
+    };
+    for volume in volumes?.into_iter().map(convert::volume) {
+        match volume.labels.get(labels::UID) {
+            Some(uid) if *uid == ask.uid => objects.volumes.push(volume),
+            _ => objects.foreign_volumes.push(volume.name),
+        }
+    }
+    for network in networks?.into_iter().map(convert::network) {
+        match network.labels.get(labels::UID) {
+            Some(uid) if *uid == ask.uid => objects.networks.push(network),
+            _ => objects.foreign_networks.push(network.name),
+        }
+    }
+    sort(&mut objects);
+    Ok(objects)
+}
+
+/// All resources that have a container or a volume here.
+pub(super) async fn owners(docker: &Docker) -> Result<Vec<Owner>, HostError> {
+    let filter = Some(labels::UID);
+    let (summaries, volumes) = tokio::join!(summaries(docker, filter), volumes(docker, filter));
+    let of_containers = summaries?.into_iter().map(|summary| convert::labels(summary.labels));
+    let of_volumes = volumes?.into_iter().map(|volume| convert::labels(Some(volume.labels)));
+    let owners: BTreeSet<Owner> = of_containers
+        .chain(of_volumes)
+        .map(|mut labels| Owner {
+            kind: labels.remove(labels::KIND).unwrap_or_default(),
+            name: labels.remove(labels::NAME).unwrap_or_default(),
+            uid: labels.remove(labels::UID).unwrap_or_default(),
+        })
+        .collect();
+    Ok(owners.into_iter().collect())
+}
+
+/// All containers, or those with a label.
+pub(super) async fn summaries(docker: &Docker, label: Option<&str>) -> Result<Vec<ContainerSummary>, HostError> {
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&by_label(label))
+        .build();
+    let list = async |engine: bollard::Docker| engine.list_containers(Some(options)).await;
+    docker.call("list the containers", LOOK, list).await
+}
+
+/// All networks, or those with a label.
+pub(super) async fn networks(docker: &Docker, label: Option<&str>) -> Result<Vec<Network>, HostError> {
+    let options = ListNetworksOptionsBuilder::new().filters(&by_label(label)).build();
+    let list = async |engine: bollard::Docker| engine.list_networks(Some(options)).await;
+    docker.call("list the networks", LOOK, list).await
+}
+
+async fn volumes(docker: &Docker, label: Option<&str>) -> Result<Vec<Volume>, HostError> {
+    let options = ListVolumesOptionsBuilder::new().filters(&by_label(label)).build();
+    let list = async |engine: bollard::Docker| engine.list_volumes(Some(options)).await;
+    let response = docker.call("list the volumes", LOOK, list).await?;
+    Ok(response.volumes.unwrap_or_default())
+}
+
+/// A container by name or id; `None` if it is not there.
+pub(super) async fn inspect(
+    docker: &Docker,
+    container: &str,
+) -> Result<Option<bollard::models::ContainerInspectResponse>, HostError> {
+    let what = format!("inspect container {container}");
+    let request = async |engine: bollard::Docker| engine.inspect_container(container, None).await;
+    match docker.call(&what, LOOK, request).await {
+        Ok(inspected) => Ok(Some(inspected)),
+        Err(error) if error.kind == FailureKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn inspect_all(docker: &Docker, ours: &[ContainerSummary]) -> Result<Vec<ContainerObserved>, HostError> {
+    let ids = ours.iter().filter_map(|summary| summary.id.as_deref());
+    let mut containers = Vec::new();
+    for inspected in join_all(ids.map(|id| inspect(docker, id))).await {
+        // What vanished since the list is not there, and so is no error.
+        containers.extend(inspected?.and_then(convert::container));
+    }
+    Ok(containers)
+}
+
+async fn image(docker: &Docker, name: &str) -> Seen<ImageFacts> {
+    if name.is_empty() {
+        return Seen::Unknown("no image was asked for".to_owned());
+    }
+    let what = format!("inspect image {name}");
+    let request = async |engine: bollard::Docker| engine.inspect_image(name).await;
+    match docker.call(&what, LOOK, request).await {
+        Ok(inspected) => Seen::Known(convert::image(inspected)),
+        Err(error) if error.kind == FailureKind::NotFound => Seen::Absent,
+        Err(error) => Seen::Unknown(error.to_string()),
+    }
+}
+
+/// The engine lists in an order of its own; equal observations shall be equal values.
+fn sort(objects: &mut Objects) {
+    objects.containers.sort_by(|a, b| a.name.cmp(&b.name));
+    objects.volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    objects.networks.sort_by(|a, b| a.name.cmp(&b.name));
+    objects.neighbours.sort_by(|a, b| a.name.cmp(&b.name));
+    objects.foreign_volumes.sort();
+    objects.foreign_networks.sort();
+}
+
+fn by_label(label: Option<&str>) -> HashMap<&'static str, Vec<String>> {
+    label
+        .map(|label| ("label", vec![label.to_owned()]))
+        .into_iter()
+        .collect()
+}

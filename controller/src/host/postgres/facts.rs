@@ -1,0 +1,182 @@
+//! Makes facts of a server's answer. Pure, except that verifiers are remembered.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Trouble;
+use super::verifier::Verifiers;
+use crate::model::Lsn;
+use crate::model::postgres::{PgFacts, RoleAttributes, RoleFacts, SlotFacts, StandbyFacts};
+
+/// The question that all facts come from.
+pub const SQL: &str = include_str!("facts.sql");
+
+/// The parameter of [`SQL`].
+#[derive(Serialize)]
+pub struct Asked<'a> {
+    /// Where the delivered files lie.
+    pub directory: &'a str,
+    /// The delivered files that are hashed.
+    pub files: &'a [String],
+}
+
+impl Asked<'_> {
+    /// As the text that the statement takes.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The answer to [`SQL`].
+#[derive(Deserialize)]
+struct Answer {
+    system_identifier: String,
+    in_recovery: bool,
+    timeline: u32,
+    lsn: Lsn,
+    receive_lsn: Lsn,
+    replay_paused: bool,
+    receiver_streaming: bool,
+    replay_lag_secs: i64,
+    version: u32,
+    file_hashes: BTreeMap<String, String>,
+    reload_due: bool,
+    pending_restart: Vec<String>,
+    auto_conf: BTreeMap<String, String>,
+    standby_floor: BTreeMap<String, i64>,
+    setting_errors: Vec<String>,
+    hba_errors: Vec<String>,
+    standbys: BTreeMap<String, StandbyFacts>,
+    slots: BTreeMap<String, SlotFacts>,
+    base_backups: BTreeMap<String, (u64, u64)>,
+    roles: BTreeMap<String, RoleAnswer>,
+    databases: BTreeMap<String, String>,
+    history: String,
+}
+
+#[derive(Deserialize)]
+struct RoleAnswer {
+    attributes: RoleAttributes,
+    verifier: Option<String>,
+    member_of: Vec<String>,
+}
+
+/// The facts of an answer. `passwords` are the wanted ones; one that was not made yet fits no verifier.
+pub fn read(
+    text: &str,
+    passwords: &BTreeMap<String, Option<String>>,
+    verifiers: &mut Verifiers,
+) -> Result<PgFacts, Trouble> {
+    let answer: Answer = serde_json::from_str(text).map_err(|e| Trouble::Unreadable(e.to_string()))?;
+    let roles = answer.roles.into_iter().map(|(name, role)| {
+        let verifier = role.verifier.unwrap_or_default();
+        let fits = passwords.get(&name).map(|password| {
+            password
+                .as_ref()
+                .is_some_and(|wanted| verifiers.fits(&verifier, wanted))
+        });
+        let facts = RoleFacts {
+            attributes: role.attributes,
+            password_fits: fits,
+            member_of: role.member_of,
+        };
+        (name, facts)
+    });
+    Ok(PgFacts {
+        system_identifier: identifier(&answer.system_identifier)?,
+        in_recovery: answer.in_recovery,
+        timeline: answer.timeline,
+        lsn: answer.lsn,
+        receive_lsn: answer.receive_lsn,
+        replay_paused: answer.replay_paused,
+        receiver_streaming: answer.receiver_streaming,
+        replay_lag_secs: answer.replay_lag_secs,
+        version: answer.version,
+        file_hashes: answer.file_hashes,
+        reload_due: answer.reload_due,
+        pending_restart: answer.pending_restart,
+        auto_conf: answer.auto_conf.into_iter().map(without_password).collect(),
+        standby_floor: answer.standby_floor,
+        conf_errors: [answer.setting_errors, answer.hba_errors].concat(),
+        standbys: answer.standbys,
+        slots: answer.slots,
+        base_backups: answer.base_backups,
+        roles: roles.collect(),
+        databases: answer.databases,
+        extensions: BTreeMap::new(),
+        history: history(&answer.history)?,
+    })
+}
+
+/// SQL shows the identifier as a signed number; `initdb` made it unsigned.
+fn identifier(text: &str) -> Result<u64, Trouble> {
+    let signed: i64 = text
+        .parse()
+        .map_err(|_| Trouble::Unreadable(format!("system identifier `{text}`")))?;
+    Ok(signed.cast_unsigned())
+}
+
+/// Values are printed in plans; one such as `primary_conninfo` may hold a password.
+fn without_password((name, value): (String, String)) -> (String, String) {
+    let hidden = [&name, &value]
+        .iter()
+        .any(|text| text.to_ascii_lowercase().contains("passw"));
+    let value = if hidden {
+        "(hidden: it holds a password)".to_owned()
+    } else {
+        value
+    };
+    (name, value)
+}
+
+/// Reads a timeline history file: for each ancestor a line with its number, where the next one branched off, and why
+/// (PostgreSQL's `timeline.c`, `readTimeLineHistory`).
+fn history(text: &str) -> Result<Vec<(u32, Lsn)>, Trouble> {
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut fields = line.split_whitespace();
+            let timeline = fields.next().and_then(|field| field.parse().ok());
+            let lsn = fields.next().and_then(|field| field.parse().ok());
+            timeline
+                .zip(lsn)
+                .ok_or_else(|| Trouble::Unreadable(format!("timeline history `{line}`")))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{history, identifier, without_password};
+    use crate::model::Lsn;
+
+    #[test]
+    fn reads_a_timeline_history() {
+        let text = "1\t0/A000198\tno recovery target specified\n\n2\t1/B00000A0\tbefore 2000-01-01 00:00:00+00\n";
+        let found = history(text).expect("a valid history");
+        assert_eq!(found, vec![(1, Lsn(0x0A00_0198)), (2, Lsn(0x1_B000_00A0))]);
+        assert!(history("").expect("timeline 1 has none").is_empty());
+        assert!(history("one 0/1 x").is_err());
+    }
+
+    #[test]
+    fn an_identifier_is_unsigned() {
+        assert_eq!(
+            identifier("7711892524968054813").expect("a number"),
+            7_711_892_524_968_054_813
+        );
+        assert_eq!(identifier("-1").expect("a number"), u64::MAX);
+        assert!(identifier("").is_err());
+    }
+
+    #[test]
+    fn a_password_in_a_parameter_is_not_shown() {
+        let pair = |name: &str, value: &str| without_password((name.to_owned(), value.to_owned())).1;
+        assert!(!pair("primary_conninfo", "host=a password=hush").contains("hush"));
+        assert_eq!(pair("work_mem", "8MB"), "8MB");
+    }
+}

@@ -1,0 +1,145 @@
+-- All that is asked of a server in every pass, as one JSON text, so that a pass costs one round trip. For PostgreSQL 15
+-- and later, primaries and standbys. $1 is a JSON text: {"directory": ..., "files": [...]}.
+with asked as materialized (
+    select $1::text::jsonb as question
+),
+-- Evaluated once: a promotion in the middle of this statement must not give half an answer of each kind.
+server as materialized (
+    select pg_is_in_recovery() as in_recovery, pg_conf_load_time() as loaded
+),
+receiver as materialized (
+    select status, received_tli from pg_stat_wal_receiver
+),
+position as materialized (
+    select in_recovery,
+           case when in_recovery then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn,
+           case when in_recovery then pg_last_wal_receive_lsn() end as receive_lsn
+    from server
+),
+-- The segment that holds the last byte that a standby has, in the way that its files are named (without the timeline).
+segment as (
+    select lpad(upper(to_hex(byte >> 32)), 8, '0')
+           || lpad(upper(to_hex((byte & 4294967295) / pg_size_bytes(current_setting('wal_segment_size')))), 8, '0') as name
+    from position, lateral (select (greatest(lsn, receive_lsn) - '0/1'::pg_lsn)::bigint as byte) last
+),
+-- A standby without a receiver says nowhere which timeline it has followed: its control file is older than its replay.
+-- The newest timeline of which it has a file with its position in it is the one.
+timeline as materialized (
+    select case
+        when not in_recovery then ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::int
+        else coalesce(
+            (select received_tli from receiver),
+            greatest(
+                (select timeline_id from pg_control_checkpoint()),
+                (select min_recovery_end_timeline from pg_control_recovery()),
+                (select max(('x' || left(file, 8))::bit(32)::int)
+                 from segment, pg_ls_dir('pg_wal') as file
+                 where file = left(file, 8) || segment.name)))
+        end as id
+    from position
+),
+history as (
+    select format('pg_wal/%s.history', lpad(upper(to_hex(id)), 8, '0')) as path
+    from timeline, position
+    where not in_recovery
+),
+file as materialized (
+    select name, directory || '/' || name as path, size, change
+    from (select question ->> 'directory' as directory, jsonb_array_elements_text(question -> 'files') as name
+          from asked) as delivered,
+         lateral pg_stat_file(directory || '/' || name, true)
+    where size is not null
+),
+setting as materialized (
+    select sourcefile, sourceline, seqno, name, setting, error
+    from pg_file_settings
+    where error is not null
+       or sourcefile like '%/postgresql.auto.conf'
+       or name = 'reconciler.revision'
+),
+waiting as materialized (
+    select name, context, pending_restart
+    from pg_settings
+    where pending_restart or name in (select name from setting where error is not null)
+),
+-- File times have whole seconds. A file that changed in the very second of the last load counts as loaded: else every
+-- start and every delivery would be followed by a needless reload.
+reload as materialized (
+    select exists (select from file, server
+                   where name in ('postgresql.conf', 'pg_hba.conf') and change > date_trunc('second', loaded))
+        or exists (select from setting
+                   where name = 'reconciler.revision' and setting is distinct from current_setting(name, true)) as due
+),
+standby as (
+    select distinct on (application_name)
+           application_name, state, coalesce(replay_lsn, '0/0') as replay_lsn, sync_state
+    from pg_stat_replication
+    -- The log stream of a base backup shows as `streaming` under the standby's name, but it never replays.
+    where state <> 'streaming' or replay_lsn is not null
+    order by application_name, replay_lsn is null, backend_start desc
+)
+select jsonb_build_object(
+    'system_identifier', (select system_identifier::text from pg_control_system()),
+    'in_recovery', in_recovery,
+    'timeline', (select id from timeline),
+    'lsn', coalesce(lsn, '0/0'),
+    'receive_lsn', coalesce(receive_lsn, '0/0'),
+    'replay_paused', case when in_recovery then pg_get_wal_replay_pause_state() <> 'not paused' else false end,
+    'receiver_streaming', exists (select from receiver where status = 'streaming'),
+    'replay_lag_secs', case when in_recovery and receive_lsn > lsn
+        then coalesce(greatest(extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::bigint, 0), 0)
+        else 0 end,
+    'version', current_setting('server_version_num')::int,
+    'file_hashes', coalesce((
+        select jsonb_object_agg(name, hash)
+        from (select name, encode(sha256(pg_read_binary_file(path, 0, size, true)), 'hex') as hash from file) as hashed
+        where hash is not null), '{}'),
+    'reload_due', (select due from reload),
+    'pending_restart', coalesce((select jsonb_agg(name order by name) from waiting where pending_restart), '[]'),
+    'auto_conf', coalesce((
+        select jsonb_object_agg(name, setting order by seqno)
+        from setting
+        where sourcefile like '%/postgresql.auto.conf' and name is not null), '{}'),
+    'standby_floor', (
+        select jsonb_object_agg(name, current_setting(name)::bigint)
+        from unnest(array['max_connections', 'max_locks_per_transaction', 'max_prepared_transactions',
+                          'max_wal_senders', 'max_worker_processes']) as name),
+    -- A parameter that needs a restart shows as an error too, but is none: before the reload nobody can tell, after it
+    -- pending_restart does.
+    'setting_errors', coalesce((
+        select jsonb_agg(concat_ws(' ', sourcefile, 'line ' || sourceline || ':', name, error) order by seqno)
+        from setting left join waiting using (name), reload
+        where error is not null
+          and not coalesce(pending_restart or (context = 'postmaster' and reload.due), false)), '[]'),
+    -- Asking for the rules of a missing file is an error.
+    'hba_errors', case when exists (select from file where name = 'pg_hba.conf') then coalesce((
+        select jsonb_agg(concat_ws(' ', 'pg_hba.conf', 'line ' || line_number || ':', error) order by line_number)
+        from pg_hba_file_rules
+        where error is not null), '[]') else '[]' end,
+    'standbys', coalesce((
+        select jsonb_object_agg(application_name, to_jsonb(standby) - 'application_name') from standby), '{}'),
+    'slots', coalesce((
+        select jsonb_object_agg(slot_name, jsonb_build_object('active', active, 'wal_status', coalesce(wal_status, '')))
+        from pg_replication_slots
+        where slot_type = 'physical'), '{}'),
+    'base_backups', coalesce((
+        select jsonb_object_agg(application_name, jsonb_build_array(backup_streamed, coalesce(backup_total, 0)))
+        from pg_stat_progress_basebackup join pg_stat_activity using (pid)), '{}'),
+    'roles', (
+        select jsonb_object_agg(rolname, jsonb_build_object(
+            'attributes', jsonb_build_object(
+                'login', rolcanlogin, 'superuser', rolsuper, 'createdb', rolcreatedb, 'createrole', rolcreaterole,
+                'replication', rolreplication, 'connection_limit', rolconnlimit),
+            'verifier', rolpassword,
+            'member_of', coalesce((
+                select jsonb_agg(distinct granted.rolname)
+                from pg_auth_members join pg_authid as granted on granted.oid = roleid
+                where member = role.oid), '[]')))
+        from pg_authid as role
+        where rolname not like 'pg\_%'),
+    'databases', (
+        select jsonb_object_agg(datname, pg_get_userbyid(datdba)) from pg_database where not datistemplate),
+    'history', coalesce((
+        select pg_read_file(path, 0, size, true) from history, lateral pg_stat_file(path, true) where size is not null), '')
+)::text
+from position

@@ -1,0 +1,72 @@
+//! The host that the product runs on: the Docker engine and the databases in its containers.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::docker::Docker;
+use super::postgres::Postgres;
+use super::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets};
+use crate::model::Seen;
+use crate::model::container::Objects;
+use crate::model::plan::{EngineOp, SqlTarget};
+use crate::model::postgres::{PgQuestion, Server, SqlOp};
+
+/// The real host.
+pub struct RealHost {
+    /// The engine.
+    pub docker: Rc<Docker>,
+    /// The databases.
+    pub postgres: Postgres,
+}
+
+impl RealHost {
+    /// The engine of this machine, with the passwords that its databases need.
+    pub fn connect(secrets: Rc<dyn Secrets>) -> Result<Self, HostError> {
+        Ok(RealHost {
+            docker: Rc::new(Docker::connect(None, Rc::clone(&secrets))?),
+            postgres: Postgres::new(secrets),
+        })
+    }
+}
+
+impl fmt::Debug for RealHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RealHost")
+    }
+}
+
+impl EngineRead for RealHost {
+    async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
+        self.docker.objects(ask).await
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>, HostError> {
+        self.docker.owners().await
+    }
+
+    async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
+        self.docker.read_file(container, path).await
+    }
+
+    async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
+        self.docker.log_tail(container, lines).await
+    }
+}
+
+impl EngineWrite for RealHost {
+    async fn engine(&self, op: &EngineOp) -> Result<(), HostError> {
+        self.docker.engine(op).await
+    }
+}
+
+impl PostgresRead for RealHost {
+    async fn server(&self, target: &SqlTarget, question: &PgQuestion) -> Server {
+        self.postgres.server(target, question).await
+    }
+}
+
+impl PostgresWrite for RealHost {
+    async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError> {
+        self.postgres.sql(target, op).await
+    }
+}
