@@ -1,103 +1,307 @@
-//! stub
+//! From files to documents: every stage in its order, over one text or over all files of the paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-/// Table entry.
-#[derive(Debug)]
+
+use super::diagnostic::{Diagnostic, Finding, Span};
+use super::envelope::{self, Envelope};
+use super::tree::Parsed;
+use super::{check, files, text, tree};
+
+/// Beyond this many errors in a file nobody reads on.
+const MAX_DIAGNOSTICS_PER_FILE: usize = 100;
+
+/// A kind's name, the schema of its spec, and what the schema cannot say.
+#[derive(Debug, Clone)]
 pub struct KindSchema {
-    /// Kind.
+    /// The kind, as manifests write it.
     pub kind: &'static str,
-    /// Schema.
+    /// The JSON Schema of `spec`, as `schemars` makes it.
     pub schema: Value,
-    /// Validate.
-    pub validate: fn(&str, &Value) -> Vec<Problem>,
+    /// Rules between fields. Called with the document's name and a spec that fits the schema.
+    pub validate: fn(name: &str, spec: &Value) -> Vec<Problem>,
 }
-/// Problem.
-#[derive(Debug)]
+
+/// What a kind's own rules object to.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Path.
+    /// Where below `spec`; when that is not in the manifest, the nearest ancestor that is will be shown.
     pub path: Vec<PathPart>,
-    /// Key.
+    /// Whether the key is meant and not its value.
     pub at_key: bool,
-    /// Message.
+    /// What is wrong.
     pub message: String,
-    /// Help.
+    /// What to do about it.
     pub help: Option<String>,
 }
-/// Part.
-#[derive(Debug, Clone)]
+
+/// A step from a node to one below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathPart {
-    /// K.
+    /// Into a map.
     Key(String),
-    /// I.
+    /// Into a list, counted from 0.
     Index(usize),
 }
-use super::diagnostic::Diagnostic;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-/// D
-#[derive(Debug, Clone, PartialEq)]
+
+/// A valid document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    /// k
+    /// The kind; one of those that were asked for.
     pub kind: String,
-    /// n
+    /// `metadata.name`.
     pub name: String,
-    /// l
+    /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
-    /// a
+    /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
-    /// s
+    /// The spec as it is written, without defaults; fits the kind's schema and rules.
     pub spec: Value,
-    /// f
+    /// The file that it is in, as the user named it.
     pub file: String,
-    /// l
+    /// The line that it begins in, counted from 1.
     pub line: u32,
 }
-/// L
-#[derive(Debug, Default)]
+
+/// All that was found in files.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Loaded {
-    /// d
+    /// The valid documents, in the order of files and lines.
     pub documents: Vec<Document>,
-    /// d
+    /// All errors.
     pub diagnostics: Vec<Diagnostic>,
-    /// f
+    /// The files that were looked at, valid or not.
     pub files: Vec<String>,
-    /// b
+    /// Files that could not be read or parsed, or are empty: what once came from them is not known to be gone.
     pub broken: Vec<String>,
-    /// u
+    /// Kind and name of documents that are there but invalid, or there twice.
     pub unusable: Vec<(String, String)>,
-    /// m
+    /// Why a path as such says nothing: gone, unreadable, or without any manifest.
     pub missing: Option<String>,
 }
-/// l
+
+/// Loads files and directories. A directory is not searched below its first level.
+#[must_use]
 pub fn load(paths: &[PathBuf], kinds: &[KindSchema]) -> Loaded {
-    let mut l = Loaded::default();
-    for p in paths {
-        if let Ok(t) = std::fs::read(p) {
-            let m = load_text(&p.display().to_string(), &t, kinds);
-            l.documents.extend(m.documents);
+    let listing = files::list(paths);
+    let mut loader = Loader::new(kinds);
+    let mut missing = listing.missing;
+    let mut budget_bytes = files::MAX_TOTAL_BYTES;
+    for file in &listing.files {
+        let before = loader.recognised;
+        match files::read(&file.path, &mut budget_bytes) {
+            Ok(bytes) if file.from_directory && bytes.trim_ascii().is_empty() => {
+                let finding = Finding::whole("the file is empty").help(
+                    "write a manifest or remove the file; until then what came from it is kept",
+                );
+                loader.broken(&file.shown, finding);
+            }
+            Ok(bytes) => loader.file(&file.shown, &bytes),
+            Err(finding) if file.from_directory => loader.broken(&file.shown, finding),
+            Err(finding) => {
+                missing.push(format!("{}: {}", file.shown, finding.message));
+                loader.broken(&file.shown, finding);
+                continue;
+            }
+        }
+        let broken = loader.loaded.broken.last() == Some(&file.shown);
+        if !file.from_directory && !broken && loader.recognised == before {
+            missing.push(format!(
+                "{} holds no documents (is it half-written?)",
+                file.shown
+            ));
         }
     }
-    l
+    let mut loaded = loader.finish();
+    loaded.missing = (!missing.is_empty()).then(|| missing.join("; "));
+    loaded
 }
-/// t
-pub fn load_text(file: &str, text: &[u8], _kinds: &[KindSchema]) -> Loaded {
-    let mut l = Loaded::default();
-    if let Ok(v) = serde_yaml::from_slice::<Value>(text) {
-        l.documents.push(Document {
-            kind: v["kind"].as_str().unwrap_or("").to_owned(),
-            name: v["metadata"]["name"].as_str().unwrap_or("").to_owned(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            spec: v["spec"].clone(),
+
+/// Loads one file's text; `file` is how the errors call it.
+#[must_use]
+pub fn load_text(file: &str, text: &[u8], kinds: &[KindSchema]) -> Loaded {
+    let mut loader = Loader::new(kinds);
+    loader.file(file, text);
+    loader.finish()
+}
+
+/// A hash, in hexadecimal, of everything that [`load`] would read: as long as it stays, loading again is of no use.
+#[must_use]
+pub fn fingerprint(paths: &[PathBuf]) -> String {
+    files::fingerprint(paths)
+}
+
+struct Loader<'k> {
+    kinds: &'k [KindSchema],
+    loaded: Loaded,
+    /// How many documents were there at all, valid or not.
+    recognised: usize,
+    /// Where each resource was seen first.
+    first: BTreeMap<(String, String), (String, u32)>,
+    unusable: BTreeSet<(String, String)>,
+}
+
+impl<'k> Loader<'k> {
+    fn new(kinds: &'k [KindSchema]) -> Self {
+        Loader {
+            kinds,
+            loaded: Loaded::default(),
+            recognised: 0,
+            first: BTreeMap::new(),
+            unusable: BTreeSet::new(),
+        }
+    }
+
+    fn broken(&mut self, file: &str, finding: Finding) {
+        self.loaded.files.push(file.to_owned());
+        self.loaded.broken.push(file.to_owned());
+        self.loaded
+            .diagnostics
+            .push(Diagnostic::new(file, &[], finding, None));
+    }
+
+    fn file(&mut self, file: &str, bytes: &[u8]) {
+        self.loaded.files.push(file.to_owned());
+        let before = self.loaded.diagnostics.len();
+        match text::decode(bytes) {
+            Ok(text) => self.text(file, &text),
+            Err(finding) => {
+                self.loaded.broken.push(file.to_owned());
+                let text = String::from_utf8_lossy(
+                    bytes
+                        .get(..bytes.len().min(text::MAX_SHOWN_BYTES))
+                        .unwrap_or_default(),
+                );
+                let lines: Vec<&str> = text.lines().collect();
+                self.loaded
+                    .diagnostics
+                    .push(Diagnostic::new(file, &lines, finding, None));
+            }
+        }
+        let more =
+            (self.loaded.diagnostics.len() - before).saturating_sub(MAX_DIAGNOSTICS_PER_FILE);
+        if more > 0 {
+            self.loaded
+                .diagnostics
+                .truncate(before + MAX_DIAGNOSTICS_PER_FILE);
+            let finding = Finding::whole(format!("{more} further errors in this file"))
+                .help("correct those above first");
+            self.loaded
+                .diagnostics
+                .push(Diagnostic::new(file, &[], finding, None));
+        }
+    }
+
+    fn text(&mut self, file: &str, text: &str) {
+        let lines: Vec<&str> = text.split('\n').collect();
+        let tree = tree::parse(text);
+        self.recognised += tree.documents.len();
+        // What stands after an error of syntax is unknown, and so may be what stands before it: nothing is taken.
+        let whole = tree.broken.is_none();
+        for parsed in &tree.documents {
+            self.document(file, &lines, parsed, whole);
+        }
+        if let Some(finding) = tree.broken {
+            self.loaded.broken.push(file.to_owned());
+            self.loaded
+                .diagnostics
+                .push(Diagnostic::new(file, &lines, finding, None));
+        }
+    }
+
+    fn document(&mut self, file: &str, lines: &[&str], parsed: &Parsed, whole: bool) {
+        let mut findings = parsed.findings.clone();
+        let envelope = envelope::read(&parsed.root, self.kinds, &mut findings);
+        let mut spec = Value::Null;
+        if let (Some(kind), Some(entry)) = (envelope.kind, envelope.spec) {
+            let checked = check::check(&kind.schema, &entry.value, entry.key_span);
+            spec = checked.value;
+            let fits = checked.findings.is_empty() && parsed.findings.is_empty();
+            findings.extend(checked.findings);
+            if let (true, Some(name)) = (fits, &envelope.name) {
+                findings.extend(own_rules(kind, name, &spec, entry));
+            }
+        }
+        let resource = envelope.resource();
+        if let Some(resource) = &resource {
+            findings.extend(self.twice(file, parsed, resource, &envelope));
+        }
+        let line = parsed.root.span.at.line;
+        // In the order of the file, so that people can work from top to bottom.
+        findings.sort_by_key(|finding| finding.span.map(|span| span.at));
+        let valid = findings.is_empty() && whole;
+        for finding in findings {
+            self.loaded
+                .diagnostics
+                .push(Diagnostic::new(file, lines, finding, resource.clone()));
+        }
+        let Some((kind, name)) = resource else { return };
+        if !valid {
+            self.unusable.insert((kind, name));
+            return;
+        }
+        self.loaded.documents.push(Document {
+            kind,
+            name,
+            labels: envelope.labels,
+            annotations: envelope.annotations,
+            spec,
             file: file.to_owned(),
-            line: 1,
+            line,
         });
     }
-    l
+
+    /// The finding for a resource that was seen before. Neither of the two is used: which one is meant is not ours
+    /// to guess.
+    fn twice(
+        &mut self,
+        file: &str,
+        parsed: &Parsed,
+        resource: &(String, String),
+        envelope: &Envelope<'_>,
+    ) -> Option<Finding> {
+        let line = parsed.root.span.at.line;
+        let Some((first_file, first_line)) = self.first.get(resource) else {
+            self.first.insert(resource.clone(), (file.to_owned(), line));
+            return None;
+        };
+        self.unusable.insert(resource.clone());
+        let (kind, name) = resource;
+        let message = format!("{kind} `{name}` is already declared in {first_file}:{first_line}");
+        let span = envelope.name_span.unwrap_or(parsed.root.span);
+        Some(
+            Finding::at(span, message)
+                .help("rename or remove one of the two; until then neither is used"),
+        )
+    }
+
+    fn finish(self) -> Loaded {
+        let Loader {
+            mut loaded,
+            unusable,
+            ..
+        } = self;
+        loaded
+            .documents
+            .retain(|document| !unusable.contains(&(document.kind.clone(), document.name.clone())));
+        loaded.unusable = unusable.into_iter().collect();
+        loaded
+    }
 }
-/// f
-pub fn fingerprint(paths: &[PathBuf]) -> String {
-    paths
-        .iter()
-        .map(|p| std::fs::read_to_string(p).unwrap_or_default())
+
+fn own_rules(kind: &KindSchema, name: &str, spec: &Value, entry: &tree::Entry) -> Vec<Finding> {
+    let place = |problem: &Problem| -> Span {
+        check::locate(&entry.value, entry.key_span, &problem.path, problem.at_key)
+    };
+    (kind.validate)(name, spec)
+        .into_iter()
+        .map(|problem| Finding {
+            span: Some(place(&problem)),
+            message: problem.message,
+            help: problem.help,
+        })
         .collect()
 }

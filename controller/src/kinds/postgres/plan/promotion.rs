@@ -58,12 +58,10 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
                 let message = format!("{}: {}", first.name, first.found);
                 return finish(promotion, false, message, view, plan);
             }
-            let checkpoint = view.sql(
-                from,
-                SqlOp::Checkpoint,
-                "the checkpoint of its shutdown is then a short one",
-            );
-            let mut steps: Vec<_> = checkpoint.into_iter().collect();
+            // The fence comes first, while it still serves: an upload takes longer than all the rest of a switchover.
+            let mut steps = vec![fence(view, promotion)];
+            let short = "the checkpoint of its shutdown is then a short one";
+            steps.extend(view.sql(from, SqlOp::Checkpoint, short));
             steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
             plan.chain(steps);
             plan.again_in(POLL);
@@ -182,21 +180,12 @@ fn target_has_everything(view: &View<'_>, promotion: &Promotion) -> Result<(), L
 fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     let (from, to) = (&promotion.from, &promotion.to);
     let mut steps = Vec::new();
-    if view.container(from).is_some() {
-        // Even somebody's `docker start` cannot bring it back as a primary now.
-        let files = view.files(from, Role::Replica);
-        let fence = EngineOp::Deliver(desired::delivery(view.cluster, from, files));
-        let already = matches!(
-            view.observed.members.get(from).map(|seen| &seen.role),
-            Some(Seen::Known(role)) if role == Role::Replica.word()
-        );
-        if !already {
-            steps.push(Action::engine(
-                from,
-                fence,
-                format!("fenced: whoever starts it gets a replica, now that {to} takes over"),
-            ));
-        }
+    let already = matches!(
+        view.observed.members.get(from).map(|seen| &seen.role),
+        Some(Seen::Known(role)) if role == Role::Replica.word()
+    );
+    if view.container(from).is_some() && !already {
+        steps.push(fence(view, promotion));
     }
     let cause = format!(
         "{from} is down and {}",
@@ -209,6 +198,17 @@ fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     steps.extend(view.sql(to, SqlOp::Promote, cause));
     plan.chain(steps);
     plan.again_in(POLL);
+}
+
+/// Even somebody's `docker start` cannot bring the old primary back as one after this: the role is read before the start.
+fn fence(view: &View<'_>, promotion: &Promotion) -> Action<Change> {
+    let files = view.files(&promotion.from, Role::Replica);
+    let deliver = EngineOp::Deliver(desired::delivery(view.cluster, &promotion.from, files));
+    let cause = format!(
+        "fenced: whoever starts it gets a replica, now that {} takes over",
+        promotion.to
+    );
+    Action::engine(&promotion.from, deliver, cause)
 }
 
 /// The target does not answer: forward or back depends on whether it was promoted before it fell silent.
