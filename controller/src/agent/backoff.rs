@@ -8,10 +8,16 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The steps of one resource that failed lately.
+/// So often may the same step succeed without a pause in between: more is a loop that leads nowhere.
+const REPEATS: u32 = 8;
+/// A step that was not taken for this long starts to count anew.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+
+/// The steps of one resource that failed lately, or were taken over and over again.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: BTreeMap<String, (u32, Instant)>,
+    repeats: BTreeMap<String, (u32, Instant)>,
 }
 
 impl Backoff {
@@ -24,14 +30,31 @@ impl Backoff {
         pause
     }
 
-    /// A step succeeded.
+    /// A step succeeded. One that does so again and again has no effect, and is slowed down like a failure.
     pub fn succeeded(&mut self, step: &str) {
         self.failures.remove(step);
+        let now = Instant::now();
+        self.repeats
+            .retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN.max(LONGEST * 2));
+        let (count, last) = self.repeats.entry(step.to_owned()).or_insert((0, now));
+        let pause = FIRST
+            .saturating_mul(1 << count.saturating_sub(REPEATS).min(16))
+            .min(LONGEST);
+        *count = if now.duration_since(*last) < FORGOTTEN.max(pause * 2) {
+            *count + 1
+        } else {
+            1
+        };
+        *last = now;
+        if *count > REPEATS {
+            self.failures.insert(step.to_owned(), (0, now + pause));
+        }
     }
 
     /// The wanted state changed: all is worth a new try.
     pub fn clear(&mut self) {
         self.failures.clear();
+        self.repeats.clear();
     }
 
     /// How long a step is still left alone.
@@ -59,5 +82,19 @@ mod tests {
         assert_eq!(backoff.failed("start"), LONGEST);
         backoff.succeeded("start");
         assert!(backoff.pause("start").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_succeeds_without_effect_is_slowed_down() {
+        let mut backoff = Backoff::default();
+        for _ in 0..super::REPEATS {
+            backoff.succeeded("deliver");
+            assert!(backoff.pause("deliver").is_none());
+        }
+        backoff.succeeded("deliver");
+        assert!(backoff.pause("deliver").is_some());
+        tokio::time::advance(LONGEST * 3).await;
+        backoff.succeeded("deliver");
+        assert!(backoff.pause("deliver").is_none());
     }
 }

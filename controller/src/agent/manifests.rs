@@ -82,5 +82,13 @@ fn undeclared(loaded: &Loaded, key: &Key, file: &str) -> Declared {
             .map_or_else(|| format!("{file} cannot be read"), |d| first_line(&d.to_string()));
         return Declared::Unreadable(text);
     }
+    // A document whose kind or name cannot be read may well be this one.
+    if let Some(unnamed) = loaded
+        .diagnostics
+        .iter()
+        .find(|d| d.resource.is_none() && d.file == file)
+    {
+        return Declared::Invalid(first_line(&unnamed.to_string()));
+    }
     Declared::Orphaned
 }

@@ -89,25 +89,19 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A finding together with its file and the lines of it.
     #[must_use]
-    pub fn new(
-        file: &str,
-        lines: &[&str],
-        finding: Finding,
-        resource: Option<(String, String)>,
-    ) -> Self {
+    pub fn new(file: &str, lines: &[&str], finding: Finding, resource: Option<(String, String)>) -> Self {
         let source_line = finding.span.and_then(|span| {
             let line = lines.get(span.at.line.checked_sub(1)? as usize)?;
-            (span.at.column as usize <= MAX_LINE_CHARS)
-                .then(|| printable(&cut(line, MAX_LINE_CHARS)))
+            (span.at.column as usize <= MAX_LINE_CHARS).then(|| printable(&cut(line, MAX_LINE_CHARS)))
         });
         let room = MAX_LINE_CHARS as u32;
         Diagnostic {
             file: file.to_owned(),
             at: finding.span.map(|span| span.at),
             source_line,
-            width: finding.span.map_or(1, |span| {
-                span.width.min(room.saturating_sub(span.at.column)).max(1)
-            }),
+            width: finding
+                .span
+                .map_or(1, |span| span.width.min(room.saturating_sub(span.at.column)).max(1)),
             message: finding.message,
             help: finding.help,
             resource,
@@ -186,8 +180,7 @@ mod tests {
     #[test]
     fn an_error_shows_its_line_and_points_at_the_word() {
         let lines = ["", "", "", "", "", "", "  replica: 2"];
-        let finding =
-            Finding::at(at(7, 3, 7), "unknown field `replica`").help("did you mean `replicas`?");
+        let finding = Finding::at(at(7, 3, 7), "unknown field `replica`").help("did you mean `replicas`?");
         insta::assert_snapshot!(Diagnostic::new("manifests/pg.yaml", &lines, finding, None), @r"
         error: unknown field `replica`
           --> manifests/pg.yaml:7:3
@@ -222,13 +215,7 @@ mod tests {
     #[test]
     fn long_lines_are_cut_and_control_characters_spelled_out() {
         let long = "x".repeat(100_000);
-        let shown = Diagnostic::new(
-            "a",
-            &[&long],
-            Finding::at(at(1, 1, 100_000), quote(&long)),
-            None,
-        )
-        .to_string();
+        let shown = Diagnostic::new("a", &[&long], Finding::at(at(1, 1, 100_000), quote(&long)), None).to_string();
         assert!(shown.len() < 1000, "{}", shown.len());
         assert_eq!(
             Diagnostic::new("a", &[&long], Finding::at(at(1, 500, 1), ""), None).source_line,

@@ -42,18 +42,11 @@ impl Envelope<'_> {
 }
 
 /// Reads the envelope and reports everything that is wrong with it.
-pub fn read<'d>(
-    root: &'d Node,
-    kinds: &'d [KindSchema],
-    findings: &mut Vec<Finding>,
-) -> Envelope<'d> {
+pub fn read<'d>(root: &'d Node, kinds: &'d [KindSchema], findings: &mut Vec<Finding>) -> Envelope<'d> {
     let Content::Map(entries) = &root.content else {
         findings.push(
-            Finding::at(
-                root.span,
-                format!("a manifest is a map, found {}", describe(root)),
-            )
-            .help(format!("begin it with `apiVersion: {API_VERSION}`")),
+            Finding::at(root.span, format!("a manifest is a map, found {}", describe(root)))
+                .help(format!("begin it with `apiVersion: {API_VERSION}`")),
         );
         return Envelope::default();
     };
@@ -65,10 +58,7 @@ pub fn read<'d>(
     };
     read_metadata(root, &mut envelope, findings);
     envelope.spec = read_spec(root, findings);
-    for entry in entries
-        .iter()
-        .filter(|entry| !FIELDS.contains(&entry.key.as_str()))
-    {
+    for entry in entries.iter().filter(|entry| !FIELDS.contains(&entry.key.as_str())) {
         findings.push(unknown_field(entry, kind));
     }
     envelope
@@ -76,12 +66,7 @@ pub fn read<'d>(
 
 fn unknown_field(entry: &Entry, kind: Option<&KindSchema>) -> Finding {
     let key = entry.key.as_str();
-    let in_spec = kind.is_some_and(|kind| {
-        kind.schema
-            .pointer("/properties")
-            .and_then(|p| p.get(key))
-            .is_some()
-    });
+    let in_spec = kind.is_some_and(|kind| kind.schema.pointer("/properties").and_then(|p| p.get(key)).is_some());
     let help = match key {
         _ if METADATA.contains(&key) => Some("it belongs under `metadata`".to_owned()),
         _ if in_spec => Some("it belongs under `spec`".to_owned()),
@@ -101,26 +86,16 @@ fn read_version(root: &Node, findings: &mut Vec<Finding>) {
         return;
     };
     if text(&entry.value) != Some(API_VERSION) {
-        let message = format!(
-            "`apiVersion` must be `{API_VERSION}`, found {}",
-            describe(&entry.value)
-        );
+        let message = format!("`apiVersion` must be `{API_VERSION}`, found {}", describe(&entry.value));
         findings.push(Finding::at(value_span(entry), message).help(write));
     }
 }
 
-fn read_kind<'k>(
-    root: &Node,
-    kinds: &'k [KindSchema],
-    findings: &mut Vec<Finding>,
-) -> Option<&'k KindSchema> {
+fn read_kind<'k>(root: &Node, kinds: &'k [KindSchema], findings: &mut Vec<Finding>) -> Option<&'k KindSchema> {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.kind).collect();
     let Some(entry) = root.entry("kind") else {
         let known = suggest::list(&names, "or");
-        findings.push(
-            Finding::at(root.span, "`kind` is missing")
-                .help(format!("write `kind: …` with {known}")),
-        );
+        findings.push(Finding::at(root.span, "`kind` is missing").help(format!("write `kind: …` with {known}")));
         return None;
     };
     let Some(text) = text(&entry.value) else {
@@ -140,27 +115,18 @@ fn read_kind<'k>(
 
 fn read_metadata(root: &Node, envelope: &mut Envelope<'_>, findings: &mut Vec<Finding>) {
     let Some(metadata) = root.entry("metadata") else {
-        findings.push(
-            Finding::at(root.span, "`metadata` is missing")
-                .help("add `metadata:` and under it `name: …`"),
-        );
+        findings.push(Finding::at(root.span, "`metadata` is missing").help("add `metadata:` and under it `name: …`"));
         return;
     };
     let Content::Map(entries) = &metadata.value.content else {
-        let message = format!(
-            "`metadata` must be a map, found {}",
-            describe(&metadata.value)
-        );
-        findings.push(
-            Finding::at(value_span(metadata), message).help("write under it, indented, `name: …`"),
-        );
+        let message = format!("`metadata` must be a map, found {}", describe(&metadata.value));
+        findings.push(Finding::at(value_span(metadata), message).help("write under it, indented, `name: …`"));
         return;
     };
     match metadata.value.entry("name") {
-        None => findings.push(
-            Finding::at(metadata.key_span, "`metadata.name` is missing")
-                .help("add `name: …` under it"),
-        ),
+        None => {
+            findings.push(Finding::at(metadata.key_span, "`metadata.name` is missing").help("add `name: …` under it"))
+        }
         Some(entry) => match read_name(entry) {
             Ok(name) => {
                 envelope.name = Some(name);
@@ -170,15 +136,8 @@ fn read_metadata(root: &Node, envelope: &mut Envelope<'_>, findings: &mut Vec<Fi
         },
     }
     envelope.labels = read_strings(metadata.value.entry("labels"), "metadata.labels", findings);
-    envelope.annotations = read_strings(
-        metadata.value.entry("annotations"),
-        "metadata.annotations",
-        findings,
-    );
-    for entry in entries
-        .iter()
-        .filter(|entry| !METADATA.contains(&entry.key.as_str()))
-    {
+    envelope.annotations = read_strings(metadata.value.entry("annotations"), "metadata.annotations", findings);
+    for entry in entries.iter().filter(|entry| !METADATA.contains(&entry.key.as_str())) {
         let help = match entry.key.as_str() {
             "namespace" => Some("remove it; there are no namespaces".to_owned()),
             key => suggest::did_you_mean(key, &METADATA),
@@ -193,10 +152,7 @@ fn read_metadata(root: &Node, envelope: &mut Envelope<'_>, findings: &mut Vec<Fi
 
 fn read_name(entry: &Entry) -> Result<String, Finding> {
     let Some(name) = text(&entry.value) else {
-        let message = format!(
-            "`metadata.name` must be text, found {}",
-            describe(&entry.value)
-        );
+        let message = format!("`metadata.name` must be text, found {}", describe(&entry.value));
         return Err(Finding::at(value_span(entry), message).help("write a name such as `orders`"));
     };
     if is_dns_label(name) && name.len() <= MAX_NAME_CHARS {
@@ -208,20 +164,14 @@ fn read_name(entry: &Entry) -> Result<String, Finding> {
     )))
 }
 
-fn read_strings(
-    entry: Option<&Entry>,
-    path: &str,
-    findings: &mut Vec<Finding>,
-) -> BTreeMap<String, String> {
+fn read_strings(entry: Option<&Entry>, path: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, String> {
     let mut strings = BTreeMap::new();
     let Some(map) = entry.filter(|entry| !is_null(&entry.value)) else {
         return strings;
     };
     let Content::Map(entries) = &map.value.content else {
         let message = format!("`{path}` must be a map, found {}", describe(&map.value));
-        findings.push(
-            Finding::at(value_span(map), message).help("write under it, indented, `key: value`"),
-        );
+        findings.push(Finding::at(value_span(map), message).help("write under it, indented, `key: value`"));
         return strings;
     };
     for entry in entries {
@@ -245,18 +195,14 @@ fn read_strings(
 
 fn read_spec<'d>(root: &'d Node, findings: &mut Vec<Finding>) -> Option<&'d Entry> {
     let Some(entry) = root.entry("spec") else {
-        findings.push(
-            Finding::at(root.span, "`spec` is missing").help("add `spec:` and its fields under it"),
-        );
+        findings.push(Finding::at(root.span, "`spec` is missing").help("add `spec:` and its fields under it"));
         return None;
     };
     if matches!(entry.value.content, Content::Map(_)) {
         return Some(entry);
     }
     let finding = match is_null(&entry.value) {
-        true => {
-            Finding::at(entry.key_span, "`spec` is empty").help("indent the spec's fields under it")
-        }
+        true => Finding::at(entry.key_span, "`spec` is empty").help("indent the spec's fields under it"),
         false => Finding::at(
             entry.value.span,
             format!("`spec` must be a map, found {}", describe(&entry.value)),

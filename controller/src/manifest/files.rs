@@ -47,9 +47,7 @@ pub fn list(paths: &[PathBuf]) -> Listing {
     }
     // A path may be given twice, and its directory beside it.
     let mut seen = BTreeSet::new();
-    files.retain(|file: &Listed| {
-        seen.insert(fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone()))
-    });
+    files.retain(|file: &Listed| seen.insert(fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone())));
     Listing { files, missing }
 }
 
@@ -174,8 +172,5 @@ pub fn fingerprint(paths: &[PathBuf]) -> String {
         add(b"missing");
         add(reason.as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

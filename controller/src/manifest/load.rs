@@ -94,9 +94,8 @@ pub fn load(paths: &[PathBuf], kinds: &[KindSchema]) -> Loaded {
         let before = loader.recognised;
         match files::read(&file.path, &mut budget_bytes) {
             Ok(bytes) if file.from_directory && bytes.trim_ascii().is_empty() => {
-                let finding = Finding::whole("the file is empty").help(
-                    "write a manifest or remove the file; until then what came from it is kept",
-                );
+                let finding = Finding::whole("the file is empty")
+                    .help("write a manifest or remove the file; until then what came from it is kept");
                 loader.broken(&file.shown, finding);
             }
             Ok(bytes) => loader.file(&file.shown, &bytes),
@@ -109,10 +108,7 @@ pub fn load(paths: &[PathBuf], kinds: &[KindSchema]) -> Loaded {
         }
         let broken = loader.loaded.broken.last() == Some(&file.shown);
         if !file.from_directory && !broken && loader.recognised == before {
-            missing.push(format!(
-                "{} holds no documents (is it half-written?)",
-                file.shown
-            ));
+            missing.push(format!("{} holds no documents (is it half-written?)", file.shown));
         }
     }
     let mut loaded = loader.finish();
@@ -158,9 +154,7 @@ impl<'k> Loader<'k> {
     fn broken(&mut self, file: &str, finding: Finding) {
         self.loaded.files.push(file.to_owned());
         self.loaded.broken.push(file.to_owned());
-        self.loaded
-            .diagnostics
-            .push(Diagnostic::new(file, &[], finding, None));
+        self.loaded.diagnostics.push(Diagnostic::new(file, &[], finding, None));
     }
 
     fn file(&mut self, file: &str, bytes: &[u8]) {
@@ -170,28 +164,20 @@ impl<'k> Loader<'k> {
             Ok(text) => self.text(file, &text),
             Err(finding) => {
                 self.loaded.broken.push(file.to_owned());
-                let text = String::from_utf8_lossy(
-                    bytes
-                        .get(..bytes.len().min(text::MAX_SHOWN_BYTES))
-                        .unwrap_or_default(),
-                );
+                let text =
+                    String::from_utf8_lossy(bytes.get(..bytes.len().min(text::MAX_SHOWN_BYTES)).unwrap_or_default());
                 let lines: Vec<&str> = text.lines().collect();
                 self.loaded
                     .diagnostics
                     .push(Diagnostic::new(file, &lines, finding, None));
             }
         }
-        let more =
-            (self.loaded.diagnostics.len() - before).saturating_sub(MAX_DIAGNOSTICS_PER_FILE);
+        let more = (self.loaded.diagnostics.len() - before).saturating_sub(MAX_DIAGNOSTICS_PER_FILE);
         if more > 0 {
-            self.loaded
-                .diagnostics
-                .truncate(before + MAX_DIAGNOSTICS_PER_FILE);
-            let finding = Finding::whole(format!("{more} further errors in this file"))
-                .help("correct those above first");
-            self.loaded
-                .diagnostics
-                .push(Diagnostic::new(file, &[], finding, None));
+            self.loaded.diagnostics.truncate(before + MAX_DIAGNOSTICS_PER_FILE);
+            let finding =
+                Finding::whole(format!("{more} further errors in this file")).help("correct those above first");
+            self.loaded.diagnostics.push(Diagnostic::new(file, &[], finding, None));
         }
     }
 
@@ -272,17 +258,12 @@ impl<'k> Loader<'k> {
         let (kind, name) = resource;
         let message = format!("{kind} `{name}` is already declared in {first_file}:{first_line}");
         let span = envelope.name_span.unwrap_or(parsed.root.span);
-        Some(
-            Finding::at(span, message)
-                .help("rename or remove one of the two; until then neither is used"),
-        )
+        Some(Finding::at(span, message).help("rename or remove one of the two; until then neither is used"))
     }
 
     fn finish(self) -> Loaded {
         let Loader {
-            mut loaded,
-            unusable,
-            ..
+            mut loaded, unusable, ..
         } = self;
         loaded
             .documents
@@ -293,9 +274,8 @@ impl<'k> Loader<'k> {
 }
 
 fn own_rules(kind: &KindSchema, name: &str, spec: &Value, entry: &tree::Entry) -> Vec<Finding> {
-    let place = |problem: &Problem| -> Span {
-        check::locate(&entry.value, entry.key_span, &problem.path, problem.at_key)
-    };
+    let place =
+        |problem: &Problem| -> Span { check::locate(&entry.value, entry.key_span, &problem.path, problem.at_key) };
     (kind.validate)(name, spec)
         .into_iter()
         .map(|problem| Finding {

@@ -84,9 +84,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}` has no unit; write `{text}s` for seconds"));
     }
     let not_one = || {
-        format!(
-            "`{text}` is not a duration; write whole numbers with units, such as `500ms`, `10s`, `5m` or `1m30s`"
-        )
+        format!("`{text}` is not a duration; write whole numbers with units, such as `500ms`, `10s`, `5m` or `1m30s`")
     };
     let mut rest = text;
     let mut total_ms: u64 = 0;
@@ -135,14 +133,12 @@ pub fn parse_cpus(text: &str) -> Result<f64, String> {
         None => (text, 1.0),
     };
     // f64's own parser would also take `inf`, `nan` and `1e3`.
-    let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.')
-        && number.starts_with(|c: char| c.is_ascii_digit());
+    let plain =
+        number.chars().all(|c| c.is_ascii_digit() || c == '.') && number.starts_with(|c: char| c.is_ascii_digit());
     let cpus = match number.parse::<f64>() {
         Ok(value) if plain => value / divisor,
         _ => {
-            return Err(format!(
-                "`{text}` is not a number of CPUs; write `2`, `1.5` or `500m`"
-            ));
+            return Err(format!("`{text}` is not a number of CPUs; write `2`, `1.5` or `500m`"));
         }
     };
     if cpus <= 0.0 {
@@ -190,15 +186,7 @@ mod tests {
         insta::assert_snapshot!(parse_bytes("lots").unwrap_err(), @"`lots` is not a size; write a number and a unit, such as `256MB` or `2GiB`");
         insta::assert_snapshot!(parse_bytes("1XB").unwrap_err(), @"`1XB` is not a size: the unit `XB` is not known; write kB, MB, GB or TB, or KiB, MiB, GiB or TiB");
         insta::assert_snapshot!(parse_bytes("99999999TB").unwrap_err(), @"`99999999TB` is too large; the most is `16777215TB`");
-        for wrong in [
-            "",
-            "-1",
-            "1.",
-            ".5",
-            "1.2.3GB",
-            "GB",
-            "99999999999999999999",
-        ] {
+        for wrong in ["", "-1", "1.", ".5", "1.2.3GB", "GB", "99999999999999999999"] {
             assert!(parse_bytes(wrong).is_err(), "{wrong}");
         }
     }
@@ -222,11 +210,7 @@ mod tests {
             ("0s", 0),
         ];
         for (text, ms) in cases {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(ms)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }
 

@@ -34,9 +34,7 @@ pub fn resolve(text: &str, style: Style) -> Resolved {
         ".nan" | ".NaN" | ".NAN" => return Resolved::Float(f64::NAN),
         _ => {}
     }
-    based_integer(text)
-        .or_else(|| decimal(text))
-        .unwrap_or(Resolved::Text)
+    based_integer(text).or_else(|| decimal(text)).unwrap_or(Resolved::Text)
 }
 
 /// Whether the node is a plain null.
@@ -143,9 +141,6 @@ mod tests {
             assert_eq!(resolve(text, Style::Plain), value, "{text}");
         }
         assert_eq!(resolve("1", Style::Quoted), Resolved::Text);
-        assert!(matches!(
-            resolve(&"9".repeat(60), Style::Plain),
-            Resolved::Float(_)
-        ));
+        assert!(matches!(resolve(&"9".repeat(60), Style::Plain), Resolved::Float(_)));
     }
 }

@@ -13,12 +13,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     let allowed = (folded.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&folded, &fold(candidate)),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -29,9 +24,7 @@ pub fn did_you_mean(word: &str, candidates: &[&str]) -> Option<String> {
     if let Some(nearest) = nearest(word, candidates.iter().copied()) {
         return Some(format!("did you mean `{nearest}`?"));
     }
-    (1..=24)
-        .contains(&candidates.len())
-        .then(|| possible(candidates))
+    (1..=24).contains(&candidates.len()).then(|| possible(candidates))
 }
 
 /// The candidates as a sentence.
@@ -69,10 +62,7 @@ mod tests {
         let fields = ["replicas", "replication", "stopGracePeriod", "image", "hba"];
         assert_eq!(nearest("replica", fields), Some("replicas"));
         assert_eq!(nearest("relpicas", fields), Some("replicas"));
-        assert_eq!(
-            nearest("stop_grace_period", fields),
-            Some("stopGracePeriod")
-        );
+        assert_eq!(nearest("stop_grace_period", fields), Some("stopGracePeriod"));
         assert_eq!(nearest("Image", fields), Some("image"));
         assert_eq!(nearest("volume", fields), None);
         assert_eq!(nearest("x", fields), None);

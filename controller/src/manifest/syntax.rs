@@ -17,11 +17,8 @@ pub fn tab(line: u32) -> Finding {
         at: Position { line, column: 1 },
         width: 1,
     };
-    Finding::at(
-        span,
-        format!("line {line} begins with a tab; YAML indents with spaces"),
-    )
-    .help("replace the tab by spaces")
+    Finding::at(span, format!("line {line} begins with a tab; YAML indents with spaces"))
+        .help("replace the tab by spaces")
 }
 
 /// The finding for an error of syntax. `line` counts from 1 and `column` from 0, as the parser does.
@@ -49,13 +46,11 @@ pub fn explain(info: &str, line: usize, column: usize, lines: &[&str]) -> Findin
 
 /// The line of the error or one beside it, when it begins with a tab.
 fn tab_near(line: usize, lines: &[&str]) -> Option<u32> {
-    [line, line + 1, line.saturating_sub(1)]
-        .into_iter()
-        .find_map(|number| {
-            let text = lines.get(number.checked_sub(1)?)?;
-            let indent = text.get(..text.len() - text.trim_start().len())?;
-            indent.contains('\t').then(|| position(number, 0).line)
-        })
+    [line, line + 1, line.saturating_sub(1)].into_iter().find_map(|number| {
+        let text = lines.get(number.checked_sub(1)?)?;
+        let indent = text.get(..text.len() - text.trim_start().len())?;
+        indent.contains('\t').then(|| position(number, 0).line)
+    })
 }
 
 /// The beginning of the last line before this one that holds more than a comment.
@@ -84,20 +79,11 @@ fn help_for(info: &str) -> Option<&'static str> {
             "unexpected character",
             "put quotes around a value that begins with `@`, `%` or a backquote",
         ),
-        (
-            "unknown anchor",
-            "put quotes around a value that begins with `*`",
-        ),
+        ("unknown anchor", "put quotes around a value that begins with `*`"),
         ("quoted scalar, found unexpected", "close the quotes"),
         ("indentation in quoted scalar", "close the quotes"),
-        (
-            "unknown escape character",
-            "double the backslash, or use single quotes",
-        ),
-        (
-            "did not find expected key",
-            "indent all fields of a map alike",
-        ),
+        ("unknown escape character", "double the backslash, or use single quotes"),
+        ("did not find expected key", "indent all fields of a map alike"),
         (
             "did not find expected '-'",
             "indent all entries of a list alike, each with `- `",
@@ -106,16 +92,10 @@ fn help_for(info: &str) -> Option<&'static str> {
             "block sequence entries are not allowed",
             "begin a list in the line below its key",
         ),
-        (
-            "illegal placement of ':'",
-            "close the bracket that was opened before",
-        ),
+        ("illegal placement of ':'", "close the bracket that was opened before"),
         ("expected ',' or ']'", "close the `[`"),
         ("expected ',' or '}'", "close the `{`"),
-        (
-            "invalid indentation",
-            "indent with two spaces for each level",
-        ),
+        ("invalid indentation", "indent with two spaces for each level"),
     ];
     table
         .iter()

@@ -17,9 +17,7 @@ pub fn decode(bytes: &[u8]) -> Result<String, Finding> {
         return Err(too_large(size_bytes));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(
-            Finding::whole("the file is UTF-16; a manifest is UTF-8").help("save it as UTF-8")
-        );
+        return Err(Finding::whole("the file is UTF-16; a manifest is UTF-8").help("save it as UTF-8"));
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -68,10 +66,7 @@ fn control_character(text: &str, offset: usize, c: char) -> Finding {
         '\0' => {
             format!("the file is binary or damaged: zero byte at offset {offset} (line {line})")
         }
-        c => format!(
-            "control character U+{:04X} at offset {offset} (line {line})",
-            c as u32
-        ),
+        c => format!("control character U+{:04X} at offset {offset} (line {line})", c as u32),
     };
     let at = Position {
         line: u32::try_from(line).unwrap_or(u32::MAX),

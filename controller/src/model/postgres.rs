@@ -129,7 +129,7 @@ pub struct SlotFacts {
 pub struct RoleFacts {
     /// Its attributes.
     pub attributes: RoleAttributes,
-    /// Whether its verifier fits the wanted password; `None` when no password is wanted or it cannot be read.
+    /// Whether its verifier fits the wanted password; `None` when none is wanted or known.
     pub password_fits: Option<bool>,
     /// The roles that it is a member of.
     pub member_of: Vec<String>,

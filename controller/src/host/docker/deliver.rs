@@ -125,6 +125,10 @@ mod tests {
         fn reveal(&self, secret: &SecretRef) -> Result<String, HostError> {
             Ok(secret.to_string().replace("password from environment variable ", ""))
         }
+
+        fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError> {
+            self.reveal(secret).map(Some)
+        }
     }
 
     fn placeholder(token: &str, secret: &str, pgpass_escape: bool) -> Placeholder {

@@ -7,7 +7,7 @@ use crate::model::container::{ContainerSpec, FileSpec, HealthSpec, Limits, Named
 use crate::model::plan::Delivery;
 use crate::model::{SecretRef, labels};
 
-pub(super) const NAME: &str = "h3-live";
+pub(super) const NAME: &str = "reconciler-live";
 const PASSWORD: &str = "pa:ss\\word";
 
 pub(super) struct Fixed;
@@ -16,10 +16,14 @@ impl Secrets for Fixed {
     fn reveal(&self, _: &SecretRef) -> Result<String, HostError> {
         Ok(PASSWORD.to_owned())
     }
+
+    fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError> {
+        self.reveal(secret).map(Some)
+    }
 }
 
 fn image() -> String {
-    std::env::var("RECONCILER_LIVE_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
+    std::env::var("RECONCILER_TEST_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
 }
 
 pub(super) fn marks(uid: &str) -> BTreeMap<String, String> {

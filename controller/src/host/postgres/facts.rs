@@ -71,11 +71,9 @@ pub fn read(
     let answer: Answer = serde_json::from_str(text).map_err(|e| Trouble::Unreadable(e.to_string()))?;
     let roles = answer.roles.into_iter().map(|(name, role)| {
         let verifier = role.verifier.unwrap_or_default();
-        let fits = passwords.get(&name).map(|password| {
-            password
-                .as_ref()
-                .is_some_and(|wanted| verifiers.fits(&verifier, wanted))
-        });
+        // A password that nobody knows here can neither fit nor not fit.
+        let wanted = passwords.get(&name).and_then(Option::as_ref);
+        let fits = wanted.map(|wanted| verifiers.fits(&verifier, wanted));
         let facts = RoleFacts {
             attributes: role.attributes,
             password_fits: fits,

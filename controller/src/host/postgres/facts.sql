@@ -64,11 +64,17 @@ waiting as materialized (
 ),
 -- File times have whole seconds. A file that changed in the very second of the last load counts as loaded: else every
 -- start and every delivery would be followed by a needless reload.
-reload as materialized (
+-- `reconciler.revision`, where the file sets it, has no such blind second.
+changed as materialized (
     select exists (select from file, server
                    where name in ('postgresql.conf', 'pg_hba.conf') and change > date_trunc('second', loaded))
         or exists (select from setting
-                   where name = 'reconciler.revision' and setting is distinct from current_setting(name, true)) as due
+                   where name = 'reconciler.revision' and setting is distinct from current_setting(name, true)) as since_load
+),
+-- What keeps the server from loading the file at all: an error of syntax, or a parameter that it does not know.
+-- Reloading again is of no use then, and would be tried for ever.
+hopeless as (
+    select from setting left join waiting using (name) where error is not null and context is null
 ),
 standby as (
     select distinct on (application_name)
@@ -76,7 +82,7 @@ standby as (
     from pg_stat_replication
     -- The log stream of a base backup shows as `streaming` under the standby's name, but it never replays.
     where state <> 'streaming' or replay_lsn is not null
-    order by application_name, replay_lsn is null, backend_start desc
+    order by application_name, replay_lsn is null, state = 'backup' desc, backend_start desc
 )
 select jsonb_build_object(
     'system_identifier', (select system_identifier::text from pg_control_system()),
@@ -94,7 +100,7 @@ select jsonb_build_object(
         select jsonb_object_agg(name, hash)
         from (select name, encode(sha256(pg_read_binary_file(path, 0, size, true)), 'hex') as hash from file) as hashed
         where hash is not null), '{}'),
-    'reload_due', (select due from reload),
+    'reload_due', (select since_load from changed) and not exists (select from hopeless),
     'pending_restart', coalesce((select jsonb_agg(name order by name) from waiting where pending_restart), '[]'),
     'auto_conf', coalesce((
         select jsonb_object_agg(name, setting order by seqno)
@@ -108,9 +114,9 @@ select jsonb_build_object(
     -- pending_restart does.
     'setting_errors', coalesce((
         select jsonb_agg(concat_ws(' ', sourcefile, 'line ' || sourceline || ':', name, error) order by seqno)
-        from setting left join waiting using (name), reload
+        from setting left join waiting using (name), changed
         where error is not null
-          and not coalesce(pending_restart or (context = 'postmaster' and reload.due), false)), '[]'),
+          and not coalesce(pending_restart or (context = 'postmaster' and since_load), false)), '[]'),
     -- Asking for the rules of a missing file is an error.
     'hba_errors', case when exists (select from file where name = 'pg_hba.conf') then coalesce((
         select jsonb_agg(concat_ws(' ', 'pg_hba.conf', 'line ' || line_number || ':', error) order by line_number)

@@ -134,7 +134,8 @@ fn is_refused(error: &tokio_postgres::Error) -> bool {
 fn words(error: &tokio_postgres::Error) -> String {
     if let Some(answer) = error.as_db_error() {
         let parts = [Some(answer.message()), answer.detail(), answer.hint()];
-        return parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let parts = parts.into_iter().flatten().map(|part| part.trim_end_matches('.'));
+        return parts.collect::<Vec<_>>().join("; ");
     }
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -76,18 +76,29 @@ impl Postgres {
     }
 
     async fn facts(&self, target: &SqlTarget, question: &PgQuestion) -> Result<PgFacts, Trouble> {
-        if let Some(line) = self.pool.take(target) {
-            match self.ask(target, line, question).await {
-                // The server restarted since, or somebody ended the session: a new one tells.
-                Err(trouble) if trouble.breaks_connection() => {}
-                outcome => return outcome,
+        if let Some(mut line) = self.pool.take(target) {
+            let is_old = line.is_old();
+            let admits = async { !is_old || pool::admits(target).await };
+            match tokio::join!(admits, self.ask(&mut line, question)) {
+                (true, Ok(facts)) => {
+                    if is_old {
+                        line.renew();
+                    }
+                    self.pool.put(target, line);
+                    return Ok(facts);
+                }
+                (true, Err(trouble)) if !trouble.breaks_connection() => return Err(trouble),
+                // The server restarted since, somebody ended the session, or nobody else gets in: a login tells.
+                _ => {}
             }
         }
-        let line = self.connect(target, None).await?;
-        self.ask(target, line, question).await
+        let mut line = self.connect(target, None).await?;
+        let facts = self.ask(&mut line, question).await?;
+        self.pool.put(target, line);
+        Ok(facts)
     }
 
-    async fn ask(&self, target: &SqlTarget, mut line: Line, question: &PgQuestion) -> Result<PgFacts, Trouble> {
+    async fn ask(&self, line: &mut Line, question: &PgQuestion) -> Result<PgFacts, Trouble> {
         let asked = Asked {
             directory: &question.directory,
             files: &question.files,
@@ -102,7 +113,6 @@ impl Postgres {
             }
             answer => (answer?, None),
         };
-        self.pool.put(target, line);
         let passwords = self.passwords(question);
         let mut facts = facts::read(&answer, &passwords, &mut self.verifiers.borrow_mut())?;
         facts.conf_errors.extend(problem);

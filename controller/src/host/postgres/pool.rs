@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{Client, Config, NoTls, Statement};
@@ -16,8 +18,18 @@ use crate::model::plan::SqlTarget;
 const SUPERUSER: &str = "postgres";
 /// How the agent shows in `pg_stat_activity`.
 pub const APPLICATION_NAME: &str = "reconciler";
+/// How long the kernel behind an address may take to answer. On the same host it takes microseconds, even when the
+/// container is paused; only an address that is gone is silent, and whoever waits for it delays a promotion.
+const CONNECT_DEADLINE: Duration = Duration::from_millis(100);
 /// How long a login may take. A server behind a bridge on the same host takes milliseconds; a frozen one, for ever.
 const LOGIN_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a login proves that the server admits others. A session outlives the freezing of the process that makes
+/// them, so that a kept connection alone would call a server healthy that no client can reach.
+const PROVED_FOR: Duration = Duration::from_secs(5);
+/// How long the answer to a request for encryption may take. With the login that follows it stays within a pass's time.
+const PROOF_DEADLINE: Duration = Duration::from_millis(500);
+/// `SSLRequest` (documentation, 55.7): the shortest question that only a newly made session answers, with one byte.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// How long a connection is kept without being used.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// How many unused connections are kept for one server: one for facts, one for a statement beside it.
@@ -57,6 +69,7 @@ pub struct Line {
     /// Its sending end.
     pub client: Client,
     statement: Option<Statement>,
+    admitted: Instant,
     task: JoinHandle<()>,
 }
 
@@ -68,6 +81,16 @@ impl Drop for Line {
 }
 
 impl Line {
+    /// Whether it was long ago that the server was seen to admit anybody.
+    pub fn is_old(&self) -> bool {
+        self.admitted.elapsed() > PROVED_FOR
+    }
+
+    /// Notes that the server admits others now.
+    pub fn renew(&mut self) {
+        self.admitted = Instant::now();
+    }
+
     /// Sends a question whose statement is prepared at its first use. A line serves one question only.
     pub async fn ask(&mut self, sql: &str, parameter: &str) -> Result<String, Trouble> {
         let statement = match &self.statement {
@@ -110,6 +133,16 @@ fn key(target: &SqlTarget) -> Key {
     (target.container.clone(), format!("{}:{}", target.address, target.port))
 }
 
+/// Whether a server makes new sessions.
+pub async fn admits(target: &SqlTarget) -> bool {
+    let knock = async {
+        let mut stream = TcpStream::connect((target.address.as_str(), target.port)).await?;
+        stream.write_all(&SSL_REQUEST).await?;
+        stream.read_u8().await
+    };
+    timeout(PROOF_DEADLINE, knock).await.is_ok_and(|answer| answer.is_ok())
+}
+
 /// Logs in; to the superuser's own database when none is named.
 pub async fn connect(target: &SqlTarget, password: &str, database: Option<&str>) -> Result<Line, Trouble> {
     let mut options: Vec<String> = SESSION.iter().map(|setting| format!("-c {setting}")).collect();
@@ -127,7 +160,7 @@ pub async fn connect(target: &SqlTarget, password: &str, database: Option<&str>)
         .dbname(database.unwrap_or(SUPERUSER))
         .application_name(APPLICATION_NAME)
         .options(options.join(" "))
-        .connect_timeout(LOGIN_DEADLINE);
+        .connect_timeout(CONNECT_DEADLINE);
     let login = timeout(LOGIN_DEADLINE, config.connect(NoTls)).await;
     let (client, connection) = login.map_err(|_| Trouble::Late(LOGIN_DEADLINE))??;
     let task = tokio::task::spawn_local(async move {
@@ -137,6 +170,7 @@ pub async fn connect(target: &SqlTarget, password: &str, database: Option<&str>)
     Ok(Line {
         client,
         statement: None,
+        admitted: Instant::now(),
         task,
     })
 }

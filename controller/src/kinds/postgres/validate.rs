@@ -66,6 +66,18 @@ fn ports(spec: &PostgresCluster, found: &mut Vec<Problem>) {
         let why = format!("`{member}` is not a member; the members are {}", members.join(", "));
         found.push(problem(&[key("ports"), key("members"), key(member)], why).on_key());
     }
+    for member in spec
+        .ports
+        .members
+        .iter()
+        .filter(|(_, port)| **port == 0)
+        .map(|(member, _)| member)
+    {
+        found.push(problem(
+            &[key("ports"), key("members"), key(member)],
+            "a port is 1 to 65535",
+        ));
+    }
     let sequence = |at: usize| u16::try_from(at).ok().and_then(|at| spec.ports.base?.checked_add(at));
     let taken: Vec<(usize, u16)> = members
         .iter()

@@ -11,13 +11,7 @@ use crate::manifest::tree::{Content, Node, Style};
 
 impl<'s> Checker<'s> {
     /// An enumeration of words.
-    pub(super) fn visit_words(
-        &mut self,
-        words: &[&'s str],
-        rules: &Rules<'s>,
-        node: &Node,
-        owner: Span,
-    ) -> Value {
+    pub(super) fn visit_words(&mut self, words: &[&'s str], rules: &Rules<'s>, node: &Node, owner: Span) -> Value {
         if is_null(node) && (rules.types().contains(&"null") || has_null(rules)) {
             return Value::Null;
         }
@@ -45,12 +39,7 @@ impl<'s> Checker<'s> {
     }
 
     /// The first alternative that fits; else the errors of the one that was most likely meant.
-    pub(super) fn visit_alternatives(
-        &mut self,
-        branches: &[&'s Value],
-        node: &Node,
-        owner: Span,
-    ) -> Value {
+    pub(super) fn visit_alternatives(&mut self, branches: &[&'s Value], node: &Node, owner: Span) -> Value {
         let root = self.schema;
         let is_null_branch = |branch: &&'s Value| Rules::of(root, branch).types() == ["null"];
         if is_null(node) && branches.iter().any(is_null_branch) {
@@ -140,9 +129,7 @@ impl<'s> Checker<'s> {
         match &node.content {
             Content::Map(_) => fits && self.tags_fit(&rules, node),
             // A quoted number may be meant as a number; the type's own error says so.
-            Content::Scalar { style, .. } => {
-                fits && (*style == Style::Plain || types.contains(&"string"))
-            }
+            Content::Scalar { style, .. } => fits && (*style == Style::Plain || types.contains(&"string")),
             Content::Seq(_) => fits,
         }
     }
@@ -180,11 +167,7 @@ impl<'s> Checker<'s> {
                     (["object"], required @ [_, ..]) => {
                         words.push(format!("a map with {}", suggest::list(required, "and")))
                     }
-                    (types, _) => words.extend(
-                        types
-                            .iter()
-                            .map(|name| scalars::type_in_words(name).to_owned()),
-                    ),
+                    (types, _) => words.extend(types.iter().map(|name| scalars::type_in_words(name).to_owned())),
                 },
             }
         }

@@ -19,9 +19,7 @@ impl<'s> Checker<'s> {
         let required = rules.required();
         let mut object = Object::new();
         for entry in entries {
-            let known = rules
-                .properties()
-                .and_then(|properties| properties.get(&entry.key));
+            let known = rules.properties().and_then(|properties| properties.get(&entry.key));
             let schema = match known.or_else(|| rules.get("additionalProperties")) {
                 Some(Value::Bool(false)) => {
                     self.unknown_field(rules, entry);
@@ -48,9 +46,7 @@ impl<'s> Checker<'s> {
     }
 
     fn missing_field(&mut self, rules: &Rules<'s>, name: &str, owner: Span) {
-        let schema = rules
-            .properties()
-            .and_then(|properties| properties.get(name));
+        let schema = rules.properties().and_then(|properties| properties.get(name));
         let example = schema
             .map(|schema| Rules::of(self.schema, schema))
             .and_then(|rules| rules.get("examples")?.as_array()?.first());
@@ -85,9 +81,7 @@ impl<'s> Checker<'s> {
         ) {
             // The very word in another place is a better guess than a similar word in this one.
             (None, places @ [_, ..]) => Some(belongs(places)),
-            (Some(near), places @ [_, ..]) => {
-                Some(format!("{}, or did you mean `{near}`?", belongs(places)))
-            }
+            (Some(near), places @ [_, ..]) => Some(format!("{}, or did you mean `{near}`?", belongs(places))),
             (_, []) => suggest::did_you_mean(&entry.key, &names),
         };
         let message = match self.path.is_empty() {

@@ -74,9 +74,7 @@ fn split_help(sentence: String) -> Wrong {
 fn is_identifier(text: &str) -> bool {
     text.len() <= MAX_IDENTIFIER_BYTES
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// `[registry[:port]/]path[:tag][@sha256:…]`, as Docker reads it.
@@ -122,10 +120,7 @@ fn check_image(text: &str) -> Result<(), Wrong> {
             return Err(no_image());
         }
     }
-    if parts
-        .iter()
-        .any(|part| part.chars().any(|c| c.is_ascii_uppercase()))
-    {
+    if parts.iter().any(|part| part.chars().any(|c| c.is_ascii_uppercase())) {
         return Err(wrong(
             text,
             "an image: its name has upper-case letters",
@@ -140,18 +135,12 @@ fn check_image(text: &str) -> Result<(), Wrong> {
 
 fn is_path_part(part: &str) -> bool {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    part.starts_with(word)
-        && part.ends_with(word)
-        && part
-            .chars()
-            .all(|c| word(c) || matches!(c, '.' | '_' | '-'))
+    part.starts_with(word) && part.ends_with(word) && part.chars().all(|c| word(c) || matches!(c, '.' | '_' | '-'))
 }
 
 fn is_tag(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.len() <= 128
-        && tag.starts_with(word)
-        && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
+    tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
 }
 
 fn is_digest(digest: &str) -> bool {

@@ -61,12 +61,8 @@ pub fn locate(spec: &Node, owner: Span, path: &[PathPart], at_key: bool) -> Span
     let mut key_span = owner;
     for part in path {
         let next = match (&node.content, part) {
-            (Content::Map(_), PathPart::Key(key)) => {
-                node.entry(key).map(|entry| (&entry.value, entry.key_span))
-            }
-            (Content::Seq(nodes), PathPart::Index(index)) => {
-                nodes.get(*index).map(|node| (node, node.span))
-            }
+            (Content::Map(_), PathPart::Key(key)) => node.entry(key).map(|entry| (&entry.value, entry.key_span)),
+            (Content::Seq(nodes), PathPart::Index(index)) => nodes.get(*index).map(|node| (node, node.span)),
             _ => None,
         };
         match next {
@@ -96,10 +92,7 @@ impl<'s> Checker<'s> {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             if self.steps == MAX_STEPS + 1 {
-                self.report(
-                    Finding::at(owner, "the spec is too large to be checked")
-                        .help("split the document"),
-                );
+                self.report(Finding::at(owner, "the spec is too large to be checked").help("split the document"));
             }
             return Value::Null;
         }

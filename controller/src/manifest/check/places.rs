@@ -69,18 +69,16 @@ impl Places {
 
 /// `spec.databases[0].name`.
 pub fn in_words(path: &[PathPart]) -> String {
-    path.iter()
-        .fold("spec".to_owned(), |text, part| match part {
-            PathPart::Key(key) => format!("{text}.{key}"),
-            PathPart::Index(index) => format!("{text}[{index}]"),
-        })
+    path.iter().fold("spec".to_owned(), |text, part| match part {
+        PathPart::Key(key) => format!("{text}.{key}"),
+        PathPart::Index(index) => format!("{text}[{index}]"),
+    })
 }
 
 /// `spec.databases[].name`, as [`Places`] writes it.
 pub fn without_indexes(path: &[PathPart]) -> String {
-    path.iter()
-        .fold("spec".to_owned(), |text, part| match part {
-            PathPart::Key(key) => format!("{text}.{key}"),
-            PathPart::Index(_) => format!("{text}[]"),
-        })
+    path.iter().fold("spec".to_owned(), |text, part| match part {
+        PathPart::Key(key) => format!("{text}.{key}"),
+        PathPart::Index(_) => format!("{text}[]"),
+    })
 }

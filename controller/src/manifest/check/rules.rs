@@ -55,11 +55,7 @@ impl<'s> Rules<'s> {
 
     pub fn required(&self) -> Vec<&'s str> {
         let names = self.get("required").and_then(Value::as_array);
-        names
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
+        names.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// The possible types by name; empty when any will do.
@@ -103,10 +99,7 @@ impl<'s> Rules<'s> {
         if self.words().is_some() {
             return None;
         }
-        let branches = self
-            .get("oneOf")
-            .or_else(|| self.get("anyOf"))?
-            .as_array()?;
+        let branches = self.get("oneOf").or_else(|| self.get("anyOf"))?.as_array()?;
         Some(branches.iter().collect())
     }
 
@@ -116,22 +109,12 @@ impl<'s> Rules<'s> {
             return word.as_str().map(|word| vec![word]);
         }
         if let Some(words) = self.get("enum").and_then(Value::as_array) {
-            return words
-                .iter()
-                .filter(|word| !word.is_null())
-                .map(Value::as_str)
-                .collect();
+            return words.iter().filter(|word| !word.is_null()).map(Value::as_str).collect();
         }
-        let branches = self
-            .get("oneOf")
-            .or_else(|| self.get("anyOf"))?
-            .as_array()?;
+        let branches = self.get("oneOf").or_else(|| self.get("anyOf"))?.as_array()?;
         let mut words = Vec::new();
         for branch in branches {
-            match (
-                branch.get("const"),
-                branch.get("enum").and_then(Value::as_array),
-            ) {
+            match (branch.get("const"), branch.get("enum").and_then(Value::as_array)) {
                 (Some(word), _) => words.push(word.as_str()?),
                 (None, Some(several)) => words.extend(several.iter().filter_map(Value::as_str)),
                 (None, None) => return None,

@@ -10,29 +10,19 @@ use crate::manifest::scalar::{Resolved, is_null, resolve};
 use crate::manifest::tree::{Content, Node, Style};
 
 impl<'s> Checker<'s> {
-    pub(super) fn visit_scalar(
-        &mut self,
-        name: &'s str,
-        rules: &Rules<'s>,
-        node: &Node,
-        owner: Span,
-    ) -> Value {
+    pub(super) fn visit_scalar(&mut self, name: &'s str, rules: &Rules<'s>, node: &Node, owner: Span) -> Value {
         let Content::Scalar { text, style } = &node.content else {
             return self.wrong_type(&[name], node, owner);
         };
         match (name, resolve(text, *style)) {
             ("string", Resolved::Text) => self.text(rules, text, node.span),
-            ("string", Resolved::Bool(_) | Resolved::Int(_) | Resolved::Float(_))
-                if rules.takes_any_scalar() =>
-            {
+            ("string", Resolved::Bool(_) | Resolved::Int(_) | Resolved::Float(_)) if rules.takes_any_scalar() => {
                 self.text(rules, text, node.span)
             }
             ("boolean", Resolved::Bool(value)) => Value::Bool(value),
             ("integer", Resolved::Int(value)) => self.integer(rules, value, node.span),
             ("number", Resolved::Int(value)) => self.number(rules, value as f64, node.span),
-            ("number", Resolved::Float(value)) if value.is_finite() => {
-                self.number(rules, value, node.span)
-            }
+            ("number", Resolved::Float(value)) if value.is_finite() => self.number(rules, value, node.span),
             _ => self.wrong_type(&[name], node, owner),
         }
     }
@@ -58,9 +48,7 @@ impl<'s> Checker<'s> {
         }
         if let Some(max) = rules.count("maxLength").filter(|max| chars > *max) {
             let message = format!("{} is too long: {chars} characters", self.name());
-            self.report(
-                Finding::at(span, message).help(format!("write {max} characters or fewer")),
-            );
+            self.report(Finding::at(span, message).help(format!("write {max} characters or fewer")));
         }
         Value::String(text.to_owned())
     }
@@ -68,14 +56,8 @@ impl<'s> Checker<'s> {
     fn integer(&mut self, rules: &Rules<'s>, value: i128, span: Span) -> Value {
         let (format_min, format_max) = formats::integer_range(rules.text("format"));
         let bound = |keyword: &str| rules.get(keyword).and_then(whole);
-        let min = [
-            bound("minimum"),
-            bound("exclusiveMinimum").map(|min| min + 1),
-        ];
-        let max = [
-            bound("maximum"),
-            bound("exclusiveMaximum").map(|max| max - 1),
-        ];
+        let min = [bound("minimum"), bound("exclusiveMinimum").map(|min| min + 1)];
+        let max = [bound("maximum"), bound("exclusiveMaximum").map(|max| max - 1)];
         let min = min.into_iter().flatten().fold(format_min, i128::max);
         let max = max.into_iter().flatten().fold(format_max, i128::min);
         if !(min..=max).contains(&value) {
@@ -151,9 +133,7 @@ pub fn repair(wanted: &str, node: &Node, key: &str) -> Option<String> {
         ("boolean", "no" | "off" | "n" | "false" | "0") => Some("write `false`".to_owned()),
         ("boolean", _) => Some("write `true` or `false`".to_owned()),
         ("string", _) => Some(quote_help(node)),
-        ("array", _) if null => Some(format!(
-            "write `{key}: []` for an empty list, or entries with `- `"
-        )),
+        ("array", _) if null => Some(format!("write `{key}: []` for an empty list, or entries with `- `")),
         ("array", _) => Some(format!("write a list: `{key}: [{text}]`")),
         ("object", _) => Some("write its fields under it, indented".to_owned()),
         ("integer" | "number", _) if style == Style::Quoted && is_number(wanted, text) => {
@@ -162,9 +142,7 @@ pub fn repair(wanted: &str, node: &Node, key: &str) -> Option<String> {
         ("integer", _) if text.chars().all(|c| c.is_ascii_digit()) && !null => {
             Some("write a smaller number".to_owned())
         }
-        ("integer", _) if is_number("number", text) => {
-            Some("write it without fraction or exponent".to_owned())
-        }
+        ("integer", _) if is_number("number", text) => Some("write it without fraction or exponent".to_owned()),
         ("integer" | "number", _) => Some("write digits, such as `2`".to_owned()),
         _ => None,
     }
@@ -200,12 +178,8 @@ pub fn untyped(node: &Node) -> Value {
         Content::Scalar { text, style } => match resolve(text, *style) {
             Resolved::Null => Value::Null,
             Resolved::Bool(value) => Value::Bool(value),
-            Resolved::Int(value) => {
-                i64::try_from(value).map_or_else(|_| Value::from(value as f64), Value::from)
-            }
-            Resolved::Float(value) => {
-                Number::from_f64(value).map_or_else(|| Value::String(quote(text)), Value::Number)
-            }
+            Resolved::Int(value) => i64::try_from(value).map_or_else(|_| Value::from(value as f64), Value::from),
+            Resolved::Float(value) => Number::from_f64(value).map_or_else(|| Value::String(quote(text)), Value::Number),
             Resolved::Text => Value::String(text.clone()),
         },
     }

@@ -9,42 +9,28 @@ fn documents_know_their_place() {
     let one = format!(
         "# first\napiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata:\n  name: a\n  labels: {{tier: gold}}\n  annotations: {{note: \"1\"}}\n{SPEC}\n"
     );
-    let loaded = text(&format!(
-        "{one}---\n---\n{}",
-        one.replace("name: a", "name: b")
-    ));
+    let loaded = text(&format!("{one}---\n---\n{}", one.replace("name: a", "name: b")));
     assert_eq!(errors(&loaded), "");
     let [a, b] = loaded.documents.as_slice() else {
         panic!("{loaded:?}")
     };
-    assert_eq!(
-        (a.name.as_str(), a.line, b.name.as_str(), b.line),
-        ("a", 2, "b", 12)
-    );
+    assert_eq!((a.name.as_str(), a.line, b.name.as_str(), b.line), ("a", 2, "b", 12));
     assert_eq!(
         (a.labels["tier"].as_str(), a.annotations["note"].as_str()),
         ("gold", "1")
     );
-    assert_eq!(
-        (a.file.as_str(), a.kind.as_str()),
-        ("pg.yaml", "PostgresCluster")
-    );
+    assert_eq!((a.file.as_str(), a.kind.as_str()), ("pg.yaml", "PostgresCluster"));
 }
 
 #[test]
 fn one_bad_document_leaves_the_others() {
-    let good = format!(
-        "apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata: {{name: a}}\n{SPEC}\n"
-    );
+    let good = format!("apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata: {{name: a}}\n{SPEC}\n");
     let loaded = text(&format!(
         "{good}---\n{}",
         good.replace("name: a", "name: b").replace("image", "imag")
     ));
     assert_eq!(loaded.documents.len(), 1);
-    assert_eq!(
-        loaded.unusable,
-        [("PostgresCluster".to_owned(), "b".to_owned())]
-    );
+    assert_eq!(loaded.unusable, [("PostgresCluster".to_owned(), "b".to_owned())]);
     assert!(
         loaded
             .diagnostics
@@ -243,8 +229,7 @@ fn unknown_fields_are_sent_to_their_place() {
 
 #[test]
 fn the_spec_is_a_map() {
-    let document =
-        "apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata: {name: a}\n";
+    let document = "apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata: {name: a}\n";
     insta::assert_snapshot!(errors_of(&format!("{document}spec:\n")), @"
     error: `spec` is empty
       --> pg.yaml:4:1
@@ -265,9 +250,7 @@ fn the_spec_is_a_map() {
 
 #[test]
 fn a_resource_that_is_there_twice_is_not_used_at_all() {
-    let one = format!(
-        "apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata: {{name: a}}\n{SPEC}\n"
-    );
+    let one = format!("apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata: {{name: a}}\n{SPEC}\n");
     let loaded = text(&format!("{one}---\n{one}"));
     insta::assert_snapshot!(errors(&loaded), @"
     error: PostgresCluster `a` is already declared in pg.yaml:1
@@ -278,8 +261,5 @@ fn a_resource_that_is_there_twice_is_not_used_at_all() {
        = help: rename or remove one of the two; until then neither is used
     ");
     assert!(loaded.documents.is_empty());
-    assert_eq!(
-        loaded.unusable,
-        [("PostgresCluster".to_owned(), "a".to_owned())]
-    );
+    assert_eq!(loaded.unusable, [("PostgresCluster".to_owned(), "a".to_owned())]);
 }

@@ -27,11 +27,7 @@ fn loaded(path: &Path) -> Loaded {
 }
 
 fn names(loaded: &Loaded) -> Vec<&str> {
-    loaded
-        .documents
-        .iter()
-        .map(|document| document.name.as_str())
-        .collect()
+    loaded.documents.iter().map(|document| document.name.as_str()).collect()
 }
 
 /// The errors without the directory's changing name.
@@ -56,10 +52,7 @@ fn a_directory_gives_its_manifests_in_order_and_nothing_else() {
     }
     fs::create_dir(dir.path().join("sub.yaml")).unwrap();
     let loaded = loaded(dir.path());
-    assert_eq!(
-        (names(&loaded), errors(&loaded)),
-        (vec!["a", "z"], String::new())
-    );
+    assert_eq!((names(&loaded), errors(&loaded)), (vec!["a", "z"], String::new()));
     assert_eq!(loaded.files.len(), 2);
     assert_eq!(
         loaded.documents[0].file,
@@ -108,13 +101,7 @@ fn a_path_that_leads_nowhere_is_missing() {
 fn what_is_no_file_is_reported_and_not_waited_for() {
     let dir = directory(&[("a.yaml", &named("a"))]);
     let pipe = dir.path().join("p.yaml");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     symlink("/dev/zero", dir.path().join("q.yaml")).unwrap();
     symlink("gone", dir.path().join("r.yaml")).unwrap();
     let loaded_all = loaded(dir.path());
@@ -129,10 +116,7 @@ fn what_is_no_file_is_reported_and_not_waited_for() {
       --> manifests/r.yaml
        = help: check that it exists and that this user may read it
     ");
-    assert_eq!(
-        (names(&loaded_all), loaded_all.broken.len()),
-        (vec!["a"], 3)
-    );
+    assert_eq!((names(&loaded_all), loaded_all.broken.len()), (vec!["a"], 3));
     assert!(loaded(&pipe).missing.unwrap().contains("a pipe"));
 }
 
@@ -144,10 +128,7 @@ fn symlinks_are_followed_and_no_file_is_read_twice() {
     symlink(other.path(), &link).unwrap();
     symlink(dir.path().join("a.yaml"), other.path().join("b.yaml")).unwrap();
     assert_eq!(names(&loaded(&link)), ["a"]);
-    let twice = load(
-        &[dir.path().to_owned(), link, dir.path().join("a.yaml")],
-        &kinds(),
-    );
+    let twice = load(&[dir.path().to_owned(), link, dir.path().join("a.yaml")], &kinds());
     assert_eq!((names(&twice), errors(&twice)), (vec!["a"], String::new()));
 }
 
@@ -179,10 +160,7 @@ fn too_many_and_too_large_files_are_refused() {
     let many = loaded(dir.path());
     insta::assert_snapshot!(shown(&many.missing.unwrap(), &dir), @"manifests: more than 1000 manifests; name a directory that holds fewer");
     assert!(many.files.is_empty());
-    let dir = directory(&[
-        ("a.yaml", &"#".repeat((1 << 20) + 1)),
-        ("b.yaml", &"#".repeat(1 << 20)),
-    ]);
+    let dir = directory(&[("a.yaml", &"#".repeat((1 << 20) + 1)), ("b.yaml", &"#".repeat(1 << 20))]);
     assert_eq!(loaded(dir.path()).broken.len(), 1);
     let file = "#".repeat(1 << 20);
     let dir = directory(&[]);

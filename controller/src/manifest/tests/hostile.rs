@@ -53,9 +53,7 @@ fn a_bomb_of_one_long_text_is_refused() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    for deep in [
-        "[", "{", "[{", "- ", "? ", "{a: ", "a: [", "&a [", "!!seq [",
-    ] {
+    for deep in ["[", "{", "[{", "- ", "? ", "{a: ", "a: [", "&a [", "!!seq ["] {
         let loaded = in_time(deep, &deep.repeat((1 << 20) / deep.len()));
         assert_eq!(loaded.broken.len(), 1, "{deep}");
     }
@@ -68,7 +66,7 @@ fn deep_nesting_is_refused() {
        = help: check the indentation and the brackets
     ");
     let mut aliased = format!("a: &a {}x{}\n", "[".repeat(40), "]".repeat(40));
-    write!(aliased, "b: {}*a{}\n", "[".repeat(40), "]".repeat(40)).unwrap();
+    writeln!(aliased, "b: {}*a{}", "[".repeat(40), "]".repeat(40)).unwrap();
     assert!(errors(&text(&aliased)).contains("deeper"));
 }
 
@@ -127,10 +125,7 @@ fn a_large_spec_full_of_errors_is_cut_short() {
     }
     let loaded = in_time("unknown fields", &with_spec(&spec));
     assert_eq!(loaded.diagnostics.len(), 100);
-    let many = (0..2000)
-        .map(|_| "a: 1")
-        .collect::<Vec<_>>()
-        .join("\n---\n");
+    let many = (0..2000).map(|_| "a: 1").collect::<Vec<_>>().join("\n---\n");
     let loaded = in_time("bad documents", &many);
     assert_eq!(loaded.diagnostics.len(), 101);
     assert!(errors(&loaded).contains("further errors in this file"));
@@ -145,7 +140,7 @@ proptest! {
     #[test]
     fn random_yaml_never_panics(parts in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..60)) {
         let loaded = text(&parts.concat());
-        prop_assert!(!(loaded.diagnostics.is_empty() && !loaded.broken.is_empty()));
+        prop_assert!(loaded.broken.is_empty() || !loaded.diagnostics.is_empty());
         // Printing is part of it: positions must lie within what is shown.
         let _ = errors(&loaded);
     }

@@ -6,6 +6,7 @@ mod hostile;
 mod schema;
 mod spec;
 mod syntax;
+mod values;
 
 use serde_json::Value;
 
@@ -18,11 +19,7 @@ fn kinds() -> Vec<KindSchema> {
         kind: "PostgresCluster",
         schema: schemars::schema_for!(PostgresCluster).to_value(),
         validate: |_, spec| {
-            let odd = spec
-                .get("hba")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
+            let odd = spec.get("hba").and_then(Value::as_array).into_iter().flatten();
             odd.enumerate()
                 .filter(|(_, line)| line.as_str().is_some_and(|line| line.contains("trust")))
                 .map(|(index, _)| Problem {
@@ -43,9 +40,7 @@ fn text(text: &str) -> Loaded {
 /// A document with these lines as its spec; the first of them is line 6.
 fn with_spec(spec: &str) -> String {
     let lines: String = spec.lines().map(|line| format!("  {line}\n")).collect();
-    format!(
-        "apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata:\n  name: orders\nspec:\n{lines}"
-    )
+    format!("apiVersion: reconciler.dev/v1alpha1\nkind: PostgresCluster\nmetadata:\n  name: orders\nspec:\n{lines}")
 }
 
 /// All errors as they are printed.

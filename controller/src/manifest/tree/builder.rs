@@ -109,23 +109,12 @@ impl Builder<'_> {
             Event::DocumentEnd => Ok(()),
             Event::Alias(id) => self.alias(id, span),
             Event::Scalar(text, style, anchor, tag) => {
-                self.check_tabs(span)?;
                 let tagged_text = self.check_tag(tag.as_deref(), "str", span);
                 let style = match style {
                     ScalarStyle::Plain if !tagged_text => Style::Plain,
                     _ => Style::Quoted,
                 };
-                let text = text.into_owned();
-                self.spend(
-                    Size {
-                        nodes: 1,
-                        scalar_bytes: text.len(),
-                        depth: 0,
-                    },
-                    span,
-                )?;
-                let content = Content::Scalar { text, style };
-                self.complete(Node { span, content }, anchor)
+                self.scalar(text.into_owned(), style, span, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", span);
@@ -150,34 +139,37 @@ impl Builder<'_> {
                     partial,
                 })
             }
-            Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
-                Some(Frame {
-                    span,
-                    anchor,
-                    partial: Partial::Seq(nodes),
-                    ..
-                }) => self.complete(
-                    Node {
-                        span,
-                        content: Content::Seq(nodes),
-                    },
-                    anchor,
-                ),
-                Some(Frame {
-                    span,
-                    anchor,
-                    partial: Partial::Map { entries, .. },
-                    ..
-                }) => self.complete(
-                    Node {
-                        span,
-                        content: Content::Map(entries),
-                    },
-                    anchor,
-                ),
-                None => Ok(()),
-            },
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
         }
+    }
+
+    fn scalar(&mut self, text: String, style: Style, span: Span, anchor: usize) -> Result<(), Finding> {
+        self.check_tabs(span)?;
+        let size = Size {
+            nodes: 1,
+            scalar_bytes: text.len(),
+            depth: 0,
+        };
+        self.spend(size, span)?;
+        let content = Content::Scalar { text, style };
+        self.complete(Node { span, content }, anchor)
+    }
+
+    fn close(&mut self) -> Result<(), Finding> {
+        let Some(frame) = self.stack.pop() else {
+            return Ok(());
+        };
+        let content = match frame.partial {
+            Partial::Seq(nodes) => Content::Seq(nodes),
+            Partial::Map { entries, .. } => Content::Map(entries),
+        };
+        self.complete(
+            Node {
+                span: frame.span,
+                content,
+            },
+            frame.anchor,
+        )
     }
 
     fn open(&mut self, frame: Frame) -> Result<(), Finding> {
@@ -205,11 +197,7 @@ impl Builder<'_> {
         // Before the copy is made: this is where a small text would become a large tree.
         let size = anchor.size;
         self.spend(size, span)?;
-        let Some(content) = self
-            .anchors
-            .get(&id)
-            .map(|anchor| anchor.node.content.clone())
-        else {
+        let Some(content) = self.anchors.get(&id).map(|anchor| anchor.node.content.clone()) else {
             return Ok(());
         };
         self.complete(Node { span, content }, 0)
@@ -232,10 +220,7 @@ impl Builder<'_> {
         let Some(frame) = self.stack.last_mut() else {
             let findings = std::mem::take(&mut self.findings);
             if !scalar::is_null(&node) {
-                self.tree.documents.push(Parsed {
-                    root: node,
-                    findings,
-                });
+                self.tree.documents.push(Parsed { root: node, findings });
             }
             return Ok(());
         };
@@ -244,11 +229,7 @@ impl Builder<'_> {
                 nodes.push(node);
                 return Ok(());
             }
-            Partial::Map {
-                entries,
-                seen,
-                next,
-            } => (entries, seen, next),
+            Partial::Map { entries, seen, next } => (entries, seen, next),
         };
         match std::mem::replace(next, Next::Key) {
             Next::ValueOf(key, key_span) => entries.push(Entry {
@@ -278,11 +259,10 @@ impl Builder<'_> {
         self.nodes = self.nodes.saturating_add(size.nodes);
         self.scalar_bytes = self.scalar_bytes.saturating_add(size.scalar_bytes);
         if self.stack.len() + size.depth > MAX_DEPTH {
-            return Err(Finding::at(
-                span,
-                format!("the file is nested deeper than {MAX_DEPTH} levels"),
-            )
-            .help("check the indentation and the brackets"));
+            return Err(
+                Finding::at(span, format!("the file is nested deeper than {MAX_DEPTH} levels"))
+                    .help("check the indentation and the brackets"),
+            );
         }
         if self.nodes > MAX_NODES || self.scalar_bytes > MAX_SCALAR_BYTES {
             return Err(Finding::at(
@@ -305,11 +285,8 @@ impl Builder<'_> {
             false => format!("{}{}", tag.handle, tag.suffix),
         };
         self.report(
-            Finding::at(
-                span,
-                format!("the tag {} is not supported", quote(&written)),
-            )
-            .help("remove it; the kind's schema decides what type a value has"),
+            Finding::at(span, format!("the tag {} is not supported", quote(&written)))
+                .help("remove it; the kind's schema decides what type a value has"),
         );
         false
     }
@@ -329,10 +306,7 @@ impl Builder<'_> {
     }
 
     fn line(&self, at: Position) -> &str {
-        self.lines
-            .get(at.line as usize - 1)
-            .copied()
-            .unwrap_or_default()
+        self.lines.get(at.line as usize - 1).copied().unwrap_or_default()
     }
 
     /// Whether a list or map with this event's place is written in brackets. Its place then ends with the bracket; any
@@ -353,12 +327,7 @@ impl Builder<'_> {
         let at = syntax::position(start.line(), start.col());
         let width = match start.line() == end.line() {
             true => end.col().saturating_sub(start.col()),
-            false => self
-                .line(at)
-                .trim_end()
-                .chars()
-                .count()
-                .saturating_sub(start.col()),
+            false => self.line(at).trim_end().chars().count().saturating_sub(start.col()),
         };
         Span {
             at,

@@ -16,11 +16,10 @@ pub fn accept_key(node: Node, seen: &mut BTreeMap<String, u32>) -> Result<(Strin
         }
     };
     if style == Style::Plain && text == "<<" {
-        return Err(Finding::at(
-            span,
-            "merge keys (`<<`) are not supported; YAML 1.2 does not have them",
-        )
-        .help("write out the fields, or use an alias for a whole value"));
+        return Err(
+            Finding::at(span, "merge keys (`<<`) are not supported; YAML 1.2 does not have them")
+                .help("write out the fields, or use an alias for a whole value"),
+        );
     }
     if text.is_empty() {
         return Err(Finding::at(span, "a key is missing before `:`").help("write `field: value`"));

@@ -128,7 +128,9 @@ fn role(
             if !change.grant.is_empty() {
                 causes.push("it is not a member of all roles that the manifest names");
             }
-            if password.is_some() && facts.password_fits == Some(false) {
+            // A user's password that nobody knows any more is left alone: clients use it. The replicas' own is not.
+            let unknown = name == conf::REPLICATOR && facts.password_fits.is_none();
+            if password.is_some() && (facts.password_fits == Some(false) || unknown) {
                 causes.push("its password is not the wanted one");
                 change.password = password;
             }

@@ -193,15 +193,7 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
             plan.wait(member, format!("its server is starting: {why}"));
             plan.again_in(Duration::from_millis(20));
         }
-        Some(Server::Down(Down::PasswordRejected, _)) => plan.step(Action::engine(
-            member,
-            EngineOp::ResetPassword {
-                container: container.id.clone(),
-                role: conf::SUPERUSER.to_owned(),
-                password: view.cluster.superuser_password(),
-            },
-            "its server rejects the password; somebody changed it",
-        )),
+        Some(Server::Down(Down::PasswordRejected, why)) => let_us_in(view, member, container, why, plan),
         Some(Server::Down(Down::NoAnswer, why)) => silent(view, member, container, why, plan),
         Some(Server::Up(facts)) => {
             let known = view.memory.system_identifier;
@@ -218,6 +210,35 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
             }
         }
     }
+}
+
+/// Somebody changed the superuser's password, or pg_hba.conf: which of the two, the server does not say.
+fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
+    let role = if view.primary() == Some(member) {
+        Role::Primary
+    } else {
+        Role::Replica
+    };
+    let cause = format!("its server does not let the agent in: {why}");
+    let reload = EngineOp::Signal {
+        container: container.id.clone(),
+        signal: "SIGHUP".to_owned(),
+    };
+    let reset = EngineOp::ResetPassword {
+        container: container.id.clone(),
+        role: conf::SUPERUSER.to_owned(),
+        password: view.cluster.superuser_password(),
+    };
+    let mut steps = vec![
+        view.deliver(member, role, cause.clone()),
+        Action::engine(member, reload, "its files were delivered"),
+    ];
+    if role == Role::Primary {
+        // A replica gets the password with the stream, and cannot be written to.
+        steps.push(Action::engine(member, reset, cause));
+    }
+    plan.chain(steps);
+    plan.again_in(Duration::from_secs(1));
 }
 
 /// A running container whose server gives no answer: restarted when the engine's health check agrees. One signal

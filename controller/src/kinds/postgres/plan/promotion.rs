@@ -21,6 +21,9 @@ pub use checks::checks;
 
 /// How long a promotion may wait for its target before it is rolled back, in seconds.
 const PATIENCE_SECS: i64 = 30;
+/// How long a silent primary is given before a forced promotion kills it, in seconds: the end of a clean shutdown looks
+/// like silence too, and one that is cut off costs the old primary its data directory.
+const FORCE_PATIENCE_SECS: i64 = 3;
 /// How often the target is asked whether it is the primary yet. Every millisecond here is a millisecond without writes.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -69,17 +72,19 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
         Some(Server::Down(Down::ShuttingDown | Down::NotRunning, _)) | None => {
             wait_for_shutdown(view, promotion, plan);
         }
-        Some(Server::Down(_, why)) if promotion.forced => plan.step(signal(
-            view,
-            from,
-            "SIGKILL",
-            format!(
-                "it does not answer ({why}), and must be known to be down before {} takes over",
-                promotion.to
-            ),
-        )),
+        Some(Server::Down(_, why)) if promotion.forced && view.silent_for(from).unwrap_or(0) >= FORCE_PATIENCE_SECS => {
+            plan.step(signal(
+                view,
+                from,
+                "SIGKILL",
+                format!(
+                    "it does not answer ({why}), and must be known to be down before {} takes over",
+                    promotion.to
+                ),
+            ))
+        }
         Some(Server::Down(_, why)) => {
-            if view.now - promotion.requested_at > PATIENCE_SECS {
+            if !promotion.forced && view.now - promotion.requested_at > PATIENCE_SECS {
                 let message = format!("{from} does not answer any more: {why}");
                 return finish(promotion, false, message, view, plan);
             }

@@ -150,8 +150,11 @@ fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut 
     match rejoin::running(view, member, facts) {
         Verdict::Reseed { reason, proved_copy } => reseed(view, member, &reason, proved_copy, plan),
         Verdict::Wait(reason) => plan.wait(member, reason),
+        Verdict::Follow if view.log(member).contains("password authentication failed") => {
+            nudge(view, member, "the primary refuses its password", plan);
+        }
         Verdict::Follow if silent_secs % NUDGE_SECS < PATIENCE_SECS && silent_secs >= NUDGE_SECS => {
-            nudge(view, member, silent_secs, plan);
+            nudge(view, member, "no reason is known", plan);
         }
         Verdict::Follow => {
             plan.wait(member, format!("it has not streamed for {silent_secs} s"));
@@ -161,8 +164,8 @@ fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut 
 }
 
 /// The secrets that a replica connects with are not read back, so after a while they are delivered again.
-fn nudge(view: &View<'_>, member: &str, silent_secs: i64, plan: &mut Plan<Change>) {
-    let cause = format!("it has not streamed for {silent_secs} s and no reason is known");
+fn nudge(view: &View<'_>, member: &str, reason: &str, plan: &mut Plan<Change>) {
+    let cause = format!("it does not stream and {reason}");
     let mut steps = vec![view.deliver(member, Role::Replica, cause.clone())];
     steps.extend(view.sql(member, SqlOp::Reload, cause));
     plan.chain(steps);

@@ -1,0 +1,202 @@
+//! Whatever happens to a member is put right, and an event says what was found.
+
+use crate::world::{World, docker};
+use serde_json::json;
+
+fn streams(world: &World, member: &str) -> bool {
+    world.member(member)["state"] == "streaming" && world.is_ready()
+}
+
+#[test]
+fn a_replica_comes_back_from_everything_that_is_done_to_its_container() {
+    let world = World::ready("mend", 2);
+    let replica = world.container("replica-1");
+    docker(&["kill", &replica]);
+    world.wait_event("it was killed (exit code 137)");
+    world.until("it streams", |w| streams(w, "replica-1"));
+
+    docker(&["stop", "-t", "10", &replica]);
+    world.wait_event("it was stopped");
+    world.until("it streams", |w| streams(w, "replica-1"));
+
+    let id = world.container_id("replica-1");
+    docker(&["rm", "-f", &replica]);
+    world.wait_event("replica-1: create container");
+    world.until("it streams", |w| streams(w, "replica-1"));
+    assert_ne!(world.container_id("replica-1"), id);
+    assert!(
+        world.volumes().contains(&world.volume("replica-1", 1)),
+        "with the volume that it had"
+    );
+
+    docker(&["pause", &replica]);
+    world.wait_event("it was paused");
+    world.until("it streams", |w| streams(w, "replica-1"));
+
+    docker(&["network", "disconnect", &world.network(), &replica]);
+    world.wait_event("it was disconnected from");
+    world.until("it streams", |w| streams(w, "replica-1"));
+
+    // A restart by hand is no trouble at all.
+    docker(&["restart", "-t", "10", &world.container("replica-2")]);
+    world.until("all stream", |w| streams(w, "replica-2"));
+}
+
+#[test]
+fn a_killed_primary_restarts_in_place_and_loses_nothing() {
+    let world = World::ready("prim", 1);
+    world.sql("master", "postgres", "create table t (n int)");
+    for n in 0..4 {
+        let inserted = world.sql("master", "postgres", &format!("insert into t values ({n}) returning n"));
+        assert_eq!(inserted, n.to_string());
+        match n {
+            0 => docker(&["kill", &world.container("master")]),
+            1 => docker(&["rm", "-f", &world.container("master")]),
+            2 => docker(&["pause", &world.container("master")]),
+            _ => docker(&["network", "disconnect", &world.network(), &world.container("master")]),
+        };
+        world.until("the primary answers", |w| {
+            w.sql("master", "postgres", "select pg_is_in_recovery()") == "f"
+        });
+        world.until("the replica streams", |w| streams(w, "replica-1"));
+    }
+    assert_eq!(world.sql("master", "postgres", "select count(*) from t"), "4");
+    assert_eq!(world.primary(), "master");
+    assert_eq!(world.member("master")["timeline"], 1, "no promotion took place");
+}
+
+#[test]
+fn drift_inside_a_database_is_taken_back() {
+    let mut world = World::new("drift", 1);
+    world.spec["roles"] = json!([{"name": "app"}]);
+    world.start();
+    world.wait_ready();
+
+    world.sql("master", "postgres", "alter system set max_connections = 77");
+    world.wait_event("ALTER SYSTEM set max_connections to '77'");
+    world.sql(
+        "replica-1",
+        "postgres",
+        "alter system set primary_conninfo = 'host=nowhere'",
+    );
+    world.wait_event("ALTER SYSTEM set primary_conninfo");
+    let left = "select count(*) from pg_file_settings where sourcefile like '%auto.conf'";
+    world.until("both are gone", |w| {
+        ["master", "replica-1"]
+            .iter()
+            .all(|m| w.sql(m, "postgres", left) == "0")
+    });
+    // What nobody manages is the administrator's own affair.
+    world.sql("master", "postgres", "alter system set work_mem = '7MB'");
+
+    world.sql("master", "postgres", "alter role app password 'changed by hand'");
+    world.wait_event("alter role app");
+    world.wait_event("its password is not the wanted one");
+
+    world.sql("master", "postgres", "alter role app createdb");
+    world.wait_event("its attributes are not as the manifest says");
+
+    docker(&[
+        "exec",
+        "-u",
+        "root",
+        &world.container("replica-1"),
+        "sh",
+        "-c",
+        "echo 'work_mem = 9MB' >> /etc/reconciler/postgresql.conf",
+    ]);
+    world.wait_event("postgresql.conf differ");
+
+    // The slot can only be dropped while nobody uses it.
+    docker(&["pause", &world.container("replica-1")]);
+    world.sql(
+        "master",
+        "postgres",
+        "select pg_terminate_backend(active_pid) from pg_replication_slots where active",
+    );
+    world.until("the slot is dropped", |w| {
+        w.sql("master", "postgres", "select pg_drop_replication_slot('replica_1')");
+        w.events().matches("create replication slot replica_1").count() > 0 && w.events().contains("replica-1 has none")
+    });
+    world.until("all is well again", |w| streams(w, "replica-1"));
+    let slot = "select active from pg_replication_slots where slot_name = 'replica_1'";
+    world.until("its slot is used", |w| w.sql("master", "postgres", slot) == "t");
+    assert_eq!(world.sql("master", "postgres", "show work_mem"), "4MB");
+    assert_eq!(
+        world.sql(
+            "master",
+            "postgres",
+            "select setting from pg_file_settings where name = 'work_mem'"
+        ),
+        "7MB"
+    );
+}
+
+#[test]
+fn a_superuser_whose_password_was_changed_is_given_the_wanted_one() {
+    let world = World::ready("super", 1);
+    world.sql("master", "postgres", "alter role postgres password 'changed by hand'");
+    // The agent's own sessions go on; only a new one is refused.
+    world.sql(
+        "master",
+        "postgres",
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'reconciler'",
+    );
+    world.until("it was noticed", |w| w.events().contains("password") && w.is_ready());
+    let verifier = "select rolpassword from pg_authid where rolname = 'postgres'";
+    let now = world.sql("master", "postgres", verifier);
+    assert!(now.starts_with("SCRAM-SHA-256$"), "{now}");
+    world.wait_ready();
+}
+
+#[test]
+fn a_frozen_server_in_a_running_container_is_found_and_restarted() {
+    let world = World::ready("frozen", 1);
+    let before = world.started_at("replica-1");
+    // The container runs on, says nothing, and its health check fails.
+    docker(&[
+        "exec",
+        "-u",
+        "postgres",
+        &world.container("replica-1"),
+        "sh",
+        "-c",
+        "kill -STOP -1",
+    ]);
+    docker(&["kill", "--signal", "STOP", &world.container("replica-1")]);
+    world.until("it was restarted", |w| w.started_at("replica-1") != before);
+    assert!(world.events().contains("its health check fails"), "{}", world.events());
+    world.until("it streams", |w| streams(w, "replica-1"));
+}
+
+#[test]
+fn a_member_that_does_not_stay_up_is_tried_ever_more_slowly_and_reported() {
+    let world = World::ready("loop", 1);
+    let container = world.container("replica-1");
+    // A data directory with wrong permissions: PostgreSQL refuses it each time, and restarts cannot help.
+    docker(&["exec", "-u", "root", &container, "sh", "-c", "chmod 0777 \"$PGDATA\""]);
+    docker(&["kill", &container]);
+    world.until("the condition names the crash loop", |w| {
+        let (status, reason, message) = w.condition("Ready");
+        status == "False" && reason == "CrashLooping" && message.contains("replica-1")
+    });
+    assert!(
+        world.cli(&["status"]).out.contains("the next start is tried in"),
+        "it backs off"
+    );
+    // The primary has been serving all the while.
+    assert_eq!(world.sql("master", "postgres", "select 1"), "1");
+    let fix = [
+        "run",
+        "--rm",
+        "-v",
+        &format!("{}:/v", world.volume("replica-1", 1)),
+        "--entrypoint",
+        "chmod",
+        &crate::world::image(),
+        "0700",
+        "/v/pgdata",
+    ];
+    docker(&fix);
+    world.until("it streams", |w| streams(w, "replica-1"));
+}

@@ -1,0 +1,15 @@
+//! The product against a real engine: every test has an agent, a manifest, ports and containers of its own, does to them
+//! what users and machines do, and waits until all is right again. What a test made is removed when it ends; of one that
+//! failed the logs are kept under `target/failed/`.
+
+mod agent;
+mod bring_up;
+mod configuration;
+mod edits;
+mod healing;
+mod input;
+mod neighbours;
+mod promotion;
+mod reseed;
+mod scale;
+mod world;

@@ -1,0 +1,380 @@
+//! One test's world: an agent with its manifest and state directory, and the containers that it keeps.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long anything may take. Generous: it only ever passes when something is wrong.
+const DEADLINE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(50);
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// One test's world.
+pub struct World {
+    pub name: String,
+    pub dir: PathBuf,
+    pub spec: Value,
+    pub base_port: u16,
+    agent: Option<Child>,
+    environment: Vec<(String, String)>,
+}
+
+impl World {
+    /// A world with nothing in it: the manifest is not written, the agent not started.
+    pub fn new(test: &str, replicas: u32) -> World {
+        // The pid keeps worlds of an earlier run that could not clean up apart.
+        let name = format!("t{}-{test}", std::process::id() % 100_000);
+        let dir = std::env::temp_dir().join(format!("reconciler-{name}"));
+        fs::create_dir_all(dir.join("manifests")).unwrap();
+        let base_port = free_ports(8);
+        let spec = json!({
+            "image": image(),
+            "replicas": replicas,
+            "pullPolicy": "Never",
+            "ports": {"base": base_port},
+            "parameters": {"shared_buffers": "16MB", "max_connections": 30, "max_wal_size": "256MB", "min_wal_size": "32MB"},
+            "health": {"interval": "2s"},
+            "stopGracePeriod": "20s",
+            "labels": {"dev-test": "docker"},
+        });
+        World {
+            name,
+            dir,
+            spec,
+            base_port,
+            agent: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// A running cluster that is ready.
+    pub fn ready(test: &str, replicas: u32) -> World {
+        let mut world = World::new(test, replicas);
+        world.start();
+        world.wait_ready();
+        world
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.dir.join("manifests/cluster.yaml")
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    pub fn text(&self) -> String {
+        let document = json!({
+            "apiVersion": "reconciler.dev/v1alpha1",
+            "kind": "PostgresCluster",
+            "metadata": {"name": self.name},
+            "spec": self.spec,
+        });
+        serde_yaml::to_string(&document).unwrap()
+    }
+
+    /// Saves the manifest as editors do: a new file, then a rename.
+    pub fn save(&self) {
+        replace(&self.manifest(), &self.text());
+    }
+
+    /// Changes the spec and saves it.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.spec);
+        self.save();
+    }
+
+    /// Sets a variable of the agent's environment, for its next start.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Saves the manifest and starts the agent.
+    pub fn start(&mut self) {
+        self.save();
+        self.start_agent();
+    }
+
+    pub fn start_agent(&mut self) {
+        assert!(self.agent.is_none(), "an agent runs already");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("agent.log"))
+            .unwrap();
+        let mut command = self.command(&["run", "-f"]);
+        command.arg(self.dir.join("manifests"));
+        command
+            .env("RECONCILER_LOG", "debug")
+            .envs(self.environment.iter().cloned());
+        command.stdout(Stdio::null()).stderr(log);
+        self.agent = Some(command.spawn().unwrap());
+        self.until("the agent answers", |w| w.cli(&["status"]).code == 0);
+    }
+
+    /// Kills the agent with SIGKILL.
+    pub fn kill_agent(&mut self) {
+        let mut agent = self.agent.take().expect("an agent runs");
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
+    pub fn restart_agent(&mut self) {
+        self.kill_agent();
+        self.start_agent();
+    }
+
+    pub fn agent_lives(&mut self) -> bool {
+        self.agent
+            .as_mut()
+            .is_some_and(|agent| agent.try_wait().unwrap().is_none())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reconciler"));
+        command.arg("--state-dir").arg(self.state_dir()).args(arguments);
+        command
+    }
+
+    /// Runs a command of the product.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        run(&mut self.command(arguments))
+    }
+
+    /// Begins a command of the product.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The resource as `status -o json` shows it.
+    pub fn resource(&self) -> Value {
+        let output = self.cli(&["status", &self.name, "-o", "json"]);
+        let overview: Value = serde_json::from_str(&output.out).unwrap_or(Value::Null);
+        overview["resources"][0].clone()
+    }
+
+    pub fn member(&self, name: &str) -> Value {
+        let members = self.resource()["status"]["members"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        members.into_iter().find(|m| m["name"] == name).unwrap_or(Value::Null)
+    }
+
+    pub fn primary(&self) -> String {
+        let members = self.resource()["status"]["members"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let primary = members
+            .into_iter()
+            .find(|m| m["role"] == "primary")
+            .unwrap_or(Value::Null);
+        primary["name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A condition: its status, reason and message.
+    pub fn condition(&self, kind: &str) -> (String, String, String) {
+        let conditions = self.resource()["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = conditions
+            .into_iter()
+            .find(|c| c["type"] == kind)
+            .unwrap_or(Value::Null);
+        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("reason"), text("message"))
+    }
+
+    /// All events, a line each.
+    pub fn events(&self) -> String {
+        let events = self.resource()["events"].as_array().cloned().unwrap_or_default();
+        let line = |e: &Value| {
+            format!(
+                "{} {}",
+                e["reason"].as_str().unwrap_or(""),
+                e["message"].as_str().unwrap_or("")
+            )
+        };
+        events.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn is_ready(&self) -> bool {
+        let resource = self.resource();
+        let ready = &resource["status"]["conditions"][0];
+        ready["type"] == "Ready"
+            && ready["status"] == "True"
+            && resource["status"]["observedGeneration"] == resource["generation"]
+    }
+
+    pub fn wait_ready(&self) {
+        self.until("the cluster is ready", World::is_ready);
+    }
+
+    /// Waits until an event says something.
+    pub fn wait_event(&self, text: &str) {
+        self.until(&format!("an event says `{text}`"), |w| w.events().contains(text));
+    }
+
+    /// Waits until something holds.
+    pub fn until(&self, what: &str, holds: impl Fn(&World) -> bool) {
+        let begin = Instant::now();
+        while !holds(self) {
+            if begin.elapsed() > DEADLINE {
+                let status = self.cli(&["status"]);
+                panic!(
+                    "waited {} s in vain until {what}\n{}{}\nevents:\n{}",
+                    DEADLINE.as_secs(),
+                    status.out,
+                    status.err,
+                    self.events()
+                );
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    pub fn container(&self, member: &str) -> String {
+        format!("{}-{member}", self.name)
+    }
+
+    pub fn volume(&self, member: &str, generation: u32) -> String {
+        format!("{}-{member}-g{generation}", self.name)
+    }
+
+    pub fn network(&self) -> String {
+        format!("{}-net", self.name)
+    }
+
+    /// Runs SQL in a member as the superuser; the answer without decoration, or the error.
+    pub fn sql(&self, member: &str, database: &str, sql: &str) -> String {
+        let container = self.container(member);
+        let output = docker_output(&[
+            "exec", "-u", "postgres", &container, "psql", "-U", "postgres", "-d", database, "-Atqc", sql,
+        ]);
+        if output.code == 0 {
+            output.out.trim().to_owned()
+        } else {
+            format!("error: {}", output.err.trim())
+        }
+    }
+
+    pub fn started_at(&self, member: &str) -> String {
+        docker(&["inspect", "-f", "{{.State.StartedAt}}", &self.container(member)])
+    }
+
+    pub fn container_id(&self, member: &str) -> String {
+        docker(&["inspect", "-f", "{{.Id}}", &self.container(member)])
+    }
+
+    pub fn volumes(&self) -> Vec<String> {
+        let filter = format!("label=dev.reconciler.name={}", self.name);
+        docker(&["volume", "ls", "-q", "--filter", &filter])
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    pub fn agent_log(&self) -> String {
+        fs::read_to_string(self.dir.join("agent.log")).unwrap_or_default()
+    }
+
+    fn keep_logs(&self) {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../target/failed")
+            .join(&self.name);
+        let _ = fs::create_dir_all(&kept);
+        let _ = fs::copy(self.dir.join("agent.log"), kept.join("agent.log"));
+        let _ = fs::write(kept.join("status.txt"), self.cli(&["status"]).out + &self.events());
+        let filter = format!("label=dev.reconciler.name={}", self.name);
+        for container in docker_output(&["ps", "-aq", "--filter", &filter]).out.lines() {
+            let log = docker_output(&["logs", "--tail", "200", container]);
+            let state = docker_output(&["inspect", container]).out;
+            let _ = fs::write(kept.join(format!("{container}.log")), log.out + &log.err + &state);
+        }
+        eprintln!("logs are kept in {}", kept.display());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep_logs();
+        }
+        if self.agent.is_some() {
+            self.kill_agent();
+        }
+        sweep(&self.name);
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Removes everything that carries a resource's name.
+fn sweep(name: &str) {
+    let filter = format!("label=dev.reconciler.name={name}");
+    let list = |what: &[&str]| docker_output(&[what, &["--filter", &filter]].concat()).out;
+    for container in list(&["ps", "-aq"]).lines() {
+        docker_output(&["rm", "-f", "-v", container]);
+    }
+    for volume in list(&["volume", "ls", "-q"]).lines() {
+        docker_output(&["volume", "rm", volume]);
+    }
+    for network in list(&["network", "ls", "-q"]).lines() {
+        docker_output(&["network", "rm", network]);
+    }
+}
+
+/// Puts a text under a path by a rename.
+pub fn replace(path: &Path, text: &str) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).unwrap();
+    fs::rename(&temporary, path).unwrap();
+}
+
+/// Runs docker and returns what it printed; it must succeed.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = docker_output(arguments);
+    assert_eq!(output.code, 0, "docker {arguments:?}: {}", output.err);
+    output.out.trim().to_owned()
+}
+
+/// Runs docker.
+pub fn docker_output(arguments: &[&str]) -> Output {
+    run(Command::new("docker").args(arguments))
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The image under test.
+pub fn image() -> String {
+    std::env::var("RECONCILER_TEST_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
+}
+
+/// The first of `count` ports that are free now. Tests of one run start apart, so that they do not meet.
+fn free_ports(count: u16) -> u16 {
+    let start = 20_000 + u16::try_from(std::process::id() % 1_500).unwrap() * 16;
+    (0..100)
+        .map(|n| start.wrapping_add(n * 16) % 40_000 + 20_000)
+        .find(|base| (0..count).all(|n| TcpListener::bind(("127.0.0.1", base + n)).is_ok()))
+        .expect("free ports")
+}
