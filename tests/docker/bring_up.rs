@@ -99,7 +99,7 @@ fn a_generated_password_opens_the_published_port_and_is_seen_nowhere_else() {
     for member in ["master", "replica-1"] {
         let container = world.container(member);
         places.push(docker(&["inspect", &container]));
-        places.push(docker(&["top", &container, "-eo", "args"]));
+        places.push(docker(&["top", &container, "-eo", "pid,args"]));
         let log = docker_output(&["logs", &container]);
         places.push(log.out + &log.err);
     }

@@ -173,8 +173,16 @@ fn a_frozen_server_in_a_running_container_is_found_and_restarted() {
 fn a_member_that_does_not_stay_up_is_tried_ever_more_slowly_and_reported() {
     let world = World::ready("loop", 1);
     let container = world.container("replica-1");
-    // A data directory with wrong permissions: PostgreSQL refuses it each time, and restarts cannot help.
-    docker(&["exec", "-u", "root", &container, "sh", "-c", "chmod 0777 \"$PGDATA\""]);
+    // A data directory that PostgreSQL refuses each time: restarts cannot help.
+    docker(&[
+        "exec",
+        "-u",
+        "postgres",
+        &container,
+        "sh",
+        "-c",
+        "cp $PGDATA/PG_VERSION $PGDATA/kept; echo 9.6 > $PGDATA/PG_VERSION",
+    ]);
     docker(&["kill", &container]);
     world.until("the condition names the crash loop", |w| {
         let (status, reason, message) = w.condition("Ready");
@@ -186,16 +194,18 @@ fn a_member_that_does_not_stay_up_is_tried_ever_more_slowly_and_reported() {
     );
     // The primary has been serving all the while.
     assert_eq!(world.sql("master", "postgres", "select 1"), "1");
+    let volume = format!("{}:/v", world.volume("replica-1", 1));
+    let image = crate::world::image();
     let fix = [
         "run",
         "--rm",
         "-v",
-        &format!("{}:/v", world.volume("replica-1", 1)),
+        &volume,
         "--entrypoint",
-        "chmod",
-        &crate::world::image(),
-        "0700",
-        "/v/pgdata",
+        "mv",
+        &image,
+        "/v/pgdata/kept",
+        "/v/pgdata/PG_VERSION",
     ];
     docker(&fix);
     world.until("it streams", |w| streams(w, "replica-1"));

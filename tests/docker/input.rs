@@ -34,7 +34,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "duplicate name",
             bytes(&format!("{valid}---\n{valid}")),
-            "PostgresCluster/x",
+            "already declared",
         ),
         ("bomb", bytes(&bomb), "error"),
         ("tabs", bytes(&format!("{head}\timage: postgres:17\n")), "tab"),

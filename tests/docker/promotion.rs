@@ -119,7 +119,7 @@ fn a_dead_primary_is_replaced_only_by_force_and_rejoins_when_it_can() {
         &world.container("master"),
         "sh",
         "-c",
-        "chmod 0777 \"$PGDATA\"",
+        "echo 9.6 > $PGDATA/PG_VERSION",
     ]);
     docker(&["kill", &world.container("master")]);
     world.until("it is reported", |w| w.condition("PrimaryAvailable").0 == "False");

@@ -63,6 +63,15 @@ pub trait Secrets {
     fn reveal(&self, secret: &SecretRef) -> Result<String, HostError>;
     /// The secret's bytes, if it exists; makes none.
     fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError>;
+    /// Keeps a generated secret that was found again.
+    fn keep(&self, secret: &SecretRef, value: &str) -> Result<(), HostError> {
+        let _ = value;
+        Err(HostError::new(
+            FailureKind::Invalid,
+            format!("keep {secret}"),
+            "it is only read here",
+        ))
+    }
 }
 
 /// All that observing needs.

@@ -1,6 +1,7 @@
 //! A plan: what is to be done next and why, as a value that prints. The printed text is at once the output of
 //! `reconciler plan`, the log line, the event and the oracle of the planner's tests.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -69,6 +70,15 @@ pub enum EngineOp {
         container: String,
         /// The file's text.
         text: String,
+    },
+    /// Takes passwords that nobody knows any more from a container's password file.
+    RecoverPasswords {
+        /// The container, running or not.
+        container: String,
+        /// The password file in it.
+        path: String,
+        /// The roles, and where their passwords are kept.
+        passwords: BTreeMap<String, SecretRef>,
     },
     /// Sets a role's password through the socket inside the container, for when no password fits any more.
     ResetPassword {
@@ -277,6 +287,7 @@ impl fmt::Display for EngineOp {
             EngineOp::Unpause(_) => write!(f, "unpause container"),
             EngineOp::UpdateLimits { .. } => write!(f, "update cpu and memory limits"),
             EngineOp::CheckConfig { .. } => write!(f, "check the new configuration"),
+            EngineOp::RecoverPasswords { .. } => write!(f, "recover lost passwords"),
             EngineOp::ResetPassword { role, .. } => write!(f, "reset the password of role {role}"),
         }
     }

@@ -28,6 +28,8 @@ pub enum Down {
     ShuttingDown,
     /// It does not accept the superuser's password (SQLSTATE 28P01, 28000).
     PasswordRejected,
+    /// Nobody here knows the superuser's password any more.
+    PasswordUnknown,
     /// It did not answer in time, or broke off.
     NoAnswer,
 }

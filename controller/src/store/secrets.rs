@@ -46,10 +46,14 @@ impl SecretFiles {
         let mut bytes = [0_u8; PASSWORD_BYTES];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         let password: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        self.write(scope, name, &password)?;
+        Ok(password)
+    }
+
+    fn write(&self, scope: &str, name: &str, password: &str) -> io::Result<()> {
         let dir = self.dir.join(scope);
         durable::make_private_dir(&dir)?;
-        durable::write(&dir.join(name), password.as_bytes())?;
-        Ok(password)
+        durable::write(&dir.join(name), password.as_bytes())
     }
 }
 
@@ -70,6 +74,13 @@ impl Secrets for SecretFiles {
             SecretRef::Generated { scope, name } => self.generate(scope, name).map_err(|e| failure(secret, e)),
             SecretRef::File(_) => Err(failure(secret, "its first line is empty, or it does not exist")),
             SecretRef::Env(_) => Err(failure(secret, "it is not set in the agent's environment")),
+        }
+    }
+
+    fn keep(&self, secret: &SecretRef, value: &str) -> Result<(), HostError> {
+        match secret {
+            SecretRef::Generated { scope, name } => self.write(scope, name, value).map_err(|e| failure(secret, e)),
+            SecretRef::File(_) | SecretRef::Env(_) => Err(failure(secret, "it is the manifest's to set")),
         }
     }
 

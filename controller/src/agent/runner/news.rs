@@ -16,6 +16,7 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         EngineOp::Connect { .. } => "Connected",
         EngineOp::Unpause(_) => "Unpaused",
         EngineOp::UpdateLimits { .. } => "Updated",
+        EngineOp::RecoverPasswords { .. } => "PasswordsRecovered",
         EngineOp::ResetPassword { .. } => "PasswordReset",
         EngineOp::CheckConfig { .. } => return None,
     })

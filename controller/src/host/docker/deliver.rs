@@ -123,7 +123,7 @@ mod tests {
 
     impl Secrets for Echo {
         fn reveal(&self, secret: &SecretRef) -> Result<String, HostError> {
-            Ok(secret.to_string().replace("password from environment variable ", ""))
+            Ok(secret.to_string().replace("environment variable ", ""))
         }
 
         fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError> {

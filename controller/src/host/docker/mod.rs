@@ -21,6 +21,7 @@ mod observe;
 mod operate;
 mod own;
 mod pull;
+mod recover;
 mod socket;
 
 use std::cell::RefCell;
@@ -176,6 +177,11 @@ impl EngineWrite for Docker {
             EngineOp::Unpause(container) => operate::unpause(self, container).await,
             EngineOp::UpdateLimits { container, limits } => limits::update(self, container, limits).await,
             EngineOp::CheckConfig { container, text } => inside::check_config(self, container, text).await,
+            EngineOp::RecoverPasswords {
+                container,
+                path,
+                passwords,
+            } => recover::recover(self, container, path, passwords).await,
             EngineOp::ResetPassword {
                 container,
                 role,

@@ -38,7 +38,7 @@ impl Trouble {
         let down = match self {
             Trouble::Secret(_) | Trouble::Late(_) | Trouble::Unreadable(_) => Down::NoAnswer,
             // A new one has to be made and set, as if somebody had changed it.
-            Trouble::Forgotten(_) => Down::PasswordRejected,
+            Trouble::Forgotten(_) => Down::PasswordUnknown,
             Trouble::Client(error) => match error.as_db_error() {
                 Some(answer) => by_state(answer.code(), answer.message()),
                 None if is_refused(error) => {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::super::desired::Role;
 use super::super::memory::Change;
 use super::foundation;
+use super::keep;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{ControlState, Server};
+use crate::model::postgres::{ControlState, Down, Server};
 
 /// What one member could have been before the memory was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub fn recognise(view: &View<'_>, plan: &mut Plan<Change>) {
         return bootstrap(view, plan);
     }
     if reveal_stopped(view, &generations, plan) {
+        return;
+    }
+    if let_in(view, &generations, plan) {
         return;
     }
     let pasts: BTreeMap<&String, Past> = generations.keys().map(|m| (m, past(view, m))).collect();
@@ -113,6 +117,29 @@ fn reveal_stopped(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &m
         ));
     }
     true
+}
+
+/// Servers that do not let the agent in cannot say what they are.
+fn let_in(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &mut Plan<Change>) -> bool {
+    for member in generations.keys() {
+        let (Some(container), Some(Server::Down(down, why))) = (view.container(member), view.server(member)) else {
+            continue;
+        };
+        match down {
+            // They are the same in every member: one is enough.
+            Down::PasswordUnknown => {
+                plan.step(keep::recover_passwords(view, member, container, why));
+                return true;
+            }
+            // Only a primary takes a new one; a replica that refuses it is looked at again when that is done.
+            Down::PasswordRejected => plan.step(keep::reset_password(view, member, container, why)),
+            Down::NotRunning | Down::StartingUp | Down::ShuttingDown | Down::NoAnswer => {}
+        }
+    }
+    if !plan.is_idle() {
+        plan.again_in(Duration::from_secs(1));
+    }
+    !plan.is_idle()
 }
 
 fn past(view: &View<'_>, member: &str) -> Past {

@@ -1,5 +1,6 @@
 //! Keeps one member's container there and running, and deals with whatever happened to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::cluster::Cluster;
@@ -193,6 +194,7 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
             plan.wait(member, format!("its server is starting: {why}"));
             plan.again_in(Duration::from_millis(20));
         }
+        Some(Server::Down(Down::PasswordUnknown, why)) => plan.step(recover_passwords(view, member, container, why)),
         Some(Server::Down(Down::PasswordRejected, why)) => let_us_in(view, member, container, why, plan),
         Some(Server::Down(Down::NoAnswer, why)) => silent(view, member, container, why, plan),
         Some(Server::Up(facts)) => {
@@ -212,6 +214,30 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
     }
 }
 
+/// The state directory was lost, or its passwords: every member holds those that replication needs.
+pub fn recover_passwords(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str) -> Step {
+    let cluster = view.cluster;
+    let recover = EngineOp::RecoverPasswords {
+        container: container.id.clone(),
+        path: format!("{}/pgpass", conf::DIRECTORY),
+        passwords: BTreeMap::from([
+            (conf::SUPERUSER.to_owned(), cluster.superuser_password()),
+            (conf::REPLICATOR.to_owned(), cluster.replicator_password()),
+        ]),
+    };
+    Action::engine(member, recover, why)
+}
+
+/// Sets the superuser's password through the socket inside the container.
+pub fn reset_password(view: &View<'_>, member: &str, container: &ContainerObserved, cause: &str) -> Step {
+    let reset = EngineOp::ResetPassword {
+        container: container.id.clone(),
+        role: conf::SUPERUSER.to_owned(),
+        password: view.cluster.superuser_password(),
+    };
+    Action::engine(member, reset, cause)
+}
+
 /// Somebody changed the superuser's password, or pg_hba.conf: which of the two, the server does not say.
 fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
     let role = if view.primary() == Some(member) {
@@ -224,18 +250,13 @@ fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: 
         container: container.id.clone(),
         signal: "SIGHUP".to_owned(),
     };
-    let reset = EngineOp::ResetPassword {
-        container: container.id.clone(),
-        role: conf::SUPERUSER.to_owned(),
-        password: view.cluster.superuser_password(),
-    };
     let mut steps = vec![
         view.deliver(member, role, cause.clone()),
         Action::engine(member, reload, "its files were delivered"),
     ];
     if role == Role::Primary {
         // A replica gets the password with the stream, and cannot be written to.
-        steps.push(Action::engine(member, reset, cause));
+        steps.push(reset_password(view, member, container, &cause));
     }
     plan.chain(steps);
     plan.again_in(Duration::from_secs(1));

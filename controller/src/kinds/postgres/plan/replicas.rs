@@ -84,9 +84,6 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
 }
 
 fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
-    if container.exit_code == keep::EXIT_DAMAGED && container.state == RunState::Exited {
-        return reseed(view, member, "its data directory is damaged", false, plan);
-    }
     if !view.runs(primary) {
         return plan.wait(member, format!("{primary}, the primary, starts first"));
     }
@@ -94,6 +91,9 @@ fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObser
     if !container.volumes.contains(&volume) {
         // It still has the volume that a re-seed replaced: the new container gets the new one.
         return keep::settle(view, member, Role::Replica, container, plan);
+    }
+    if container.exit_code == keep::EXIT_DAMAGED && container.state == RunState::Exited {
+        return reseed(view, member, "its data directory is damaged", false, plan);
     }
     match rejoin::stopped(view, member) {
         Verdict::Follow => keep::settle(view, member, Role::Replica, container, plan),
