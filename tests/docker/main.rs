@@ -2,6 +2,12 @@
 //! what users and machines do, and waits until all is right again. What a test made is removed when it ends; of one that
 //! failed the logs are kept under `target/failed/`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod agent;
 mod bring_up;
 mod configuration;

@@ -79,10 +79,10 @@ async fn hear_engine(docker: Rc<Docker>, agent: Rc<Agent<RealHost>>) {
     loop {
         let begin = Instant::now();
         let watched = docker.watch(|event| agent.wake_uid(event.uid.as_deref())).await;
-        if let Err(error) = watched {
-            if pause < Duration::from_secs(1) {
-                warn!(%error, "the engine's events are not heard");
-            }
+        if let Err(error) = watched
+            && pause < Duration::from_secs(1)
+        {
+            warn!(%error, "the engine's events are not heard");
         }
         pause = if begin.elapsed() > Duration::from_secs(10) {
             Duration::from_millis(250)

@@ -153,7 +153,13 @@ fn default_of(node: &Value) -> String {
 fn type_of(root: &Value, node: &Value) -> String {
     let node = resolve(root, node);
     if let Some(format) = node.get("format").and_then(Value::as_str) {
-        return format.to_owned();
+        // `uint16` and the like are Rust's words.
+        let is_number = format.starts_with("uint") || format.starts_with("int");
+        return if is_number {
+            "integer".to_owned()
+        } else {
+            format.to_owned()
+        };
     }
     if let Some(choices) = node.get("oneOf").and_then(Value::as_array) {
         let words: Vec<&str> = choices.iter().filter_map(|c| c["const"].as_str()).collect();

@@ -76,6 +76,11 @@ pub struct Check {
 }
 
 impl Check {
+    /// Whether it stands in the way.
+    pub fn fails(&self, force: bool) -> bool {
+        !(self.holds || force && self.forceable)
+    }
+
     /// The same, overruled by `--force`.
     pub fn or_force(mut self) -> Self {
         self.forceable = true;

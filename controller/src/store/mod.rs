@@ -175,7 +175,7 @@ mod tests {
         let half = dir.path().join("resources/PostgresCluster.other.json");
         std::fs::write(&half, "{\"kind\": \"Postg").expect("writes");
         let (records, damaged) = store.load().expect("loads");
-        assert_eq!(records, [record.clone()]);
+        assert_eq!(records, std::slice::from_ref(&record));
         assert!(damaged[0].contains("kept as"), "{damaged:?}");
         assert!(!half.exists() && half.with_extension("damaged").exists());
         assert_eq!(look(dir.path()).expect("looks"), [record]);

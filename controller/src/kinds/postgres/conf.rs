@@ -230,11 +230,11 @@ pub fn hba_problem(line: &str) -> Option<String> {
             ));
         }
     };
-    let found = method_at.iter().filter_map(|at| fields.get(*at));
+    let mut found = method_at.iter().filter_map(|at| fields.get(*at));
     if found.clone().any(|m| METHODS.contains(m) || *m == "pam") {
         return None;
     }
-    match found.last() {
+    match found.next_back() {
         None if *kind == "local" => Some("expected: local DATABASE USER METHOD".to_owned()),
         None => Some(format!("expected: {kind} DATABASE USER ADDRESS METHOD")),
         Some(method) => Some(format!(

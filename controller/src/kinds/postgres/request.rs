@@ -32,7 +32,7 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
         return Reply::accepted(format!("{member} is the primary already"), Vec::new());
     }
     let checks = promotion::checks(view, member);
-    let failed: Vec<&Check> = checks.iter().filter(|c| !c.holds && !(force && c.forceable)).collect();
+    let failed: Vec<&Check> = checks.iter().filter(|c| c.fails(force)).collect();
     if let Some(wanted) = view.cluster.spec.primary.as_deref().filter(|wanted| *wanted != member) {
         let message =
             format!("the manifest says `primary: {wanted}`; write `primary: {member}` there, and it is promoted");

@@ -55,7 +55,7 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
         Some(Server::Up(_)) => {
             let failed: Vec<Check> = checks(view, &promotion.to)
                 .into_iter()
-                .filter(|check| !check.holds && !(promotion.forced && check.forceable))
+                .filter(|check| check.fails(promotion.forced))
                 .collect();
             if let Some(first) = failed.first() {
                 let message = format!("{}: {}", first.name, first.found);
