@@ -106,9 +106,9 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
 
     /// Wakes the resource whose objects carry a uid; all of them when it is not known whose object it was.
     pub fn wake_uid(&self, uid: Option<&str>) {
-        for (key, runner) in self.runners.borrow().iter() {
+        for runner in self.runners.borrow().values() {
             if uid.is_none_or(|uid| runner.uid() == uid) {
-                self.shared.queue.wake(key, Duration::ZERO);
+                runner.wake();
             }
         }
     }

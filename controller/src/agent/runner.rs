@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -47,6 +47,8 @@ struct Inner<K: Kind, H> {
     state: RefCell<State<K>>,
     started: Cell<u64>,
     completed: watch::Sender<u64>,
+    /// Something happened on the engine: a look that is under way shows a world that is gone.
+    interrupt: Notify,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             state: RefCell::new(state),
             started: Cell::new(0),
             completed: watch::Sender::new(0),
+            interrupt: Notify::new(),
         }))
     }
 }
@@ -154,7 +157,13 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             let deep = state.looked_deep.is_none_or(|at| at.elapsed() > DEEP);
             (wanted, state.memory.clone(), Rc::clone(&state.observed), deep)
         };
-        let observed = K::observe(&self.shared.host, &wanted, &memory, &before, deep, now()).await?;
+        let look = || K::observe(&self.shared.host, &wanted, &memory, &before, deep, now());
+        // A look may wait for a server that is just going down; the news of its end is better than its silence. Once is
+        // enough: whoever is interrupted all the time sees nothing.
+        let observed = tokio::select! {
+            observed = look() => observed?,
+            () = self.interrupt.notified() => look().await?,
+        };
         let plan = {
             let mut state = self.state.borrow_mut();
             state.observed = Rc::new(observed);

@@ -32,6 +32,8 @@ pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub trait Run: Debug {
     /// Looks, plans, and begins what is to be done.
     fn pass(&self) -> Local<'_, ()>;
+    /// Something happened to its objects.
+    fn wake(&self);
     /// Waits for a pass that begins after now.
     fn fresh(&self) -> Local<'_, ()>;
     /// The uid of its objects; empty until it is known.
@@ -69,6 +71,11 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
             // A pass has deadlines of its own; whoever asked rather hears something old than nothing.
             let _ = tokio::time::timeout(Duration::from_secs(5), completed.wait_for(|done| *done >= goal)).await;
         })
+    }
+
+    fn wake(&self) {
+        self.0.interrupt.notify_waiters();
+        self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
     }
 
     fn uid(&self) -> String {

@@ -9,7 +9,7 @@ use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToCon
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::{Docker, LOOK, WORK, errors};
+use super::{Docker, LOOK, WORK, errors, local};
 use crate::host::{FailureKind, HostError};
 use crate::model::Seen;
 
@@ -30,6 +30,9 @@ pub(super) struct Packed {
 
 /// Reads a file of a container. That the container is missing says nothing of the file.
 pub(super) async fn read_file(docker: &Docker, container: &str, path: &str) -> Seen<Vec<u8>> {
+    if let Some(seen) = local::read_file(docker, container, path).await {
+        return seen;
+    }
     match download(docker, container, path).await {
         Ok(tar) => match first_file(&tar) {
             Ok(content) => Seen::Known(content),

@@ -16,6 +16,7 @@ mod inside;
 mod limits;
 #[cfg(test)]
 mod live;
+mod local;
 mod logs;
 mod observe;
 mod operate;
@@ -24,7 +25,7 @@ mod pull;
 mod recover;
 mod socket;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Docker {
     /// User and group of a named user, by image id and name: an image's user never changes its number.
     users: RefCell<BTreeMap<(String, String), (u64, u64)>>,
     own_id: Option<String>,
+    /// Whether the engine runs on this host; empty until it was asked.
+    is_here: Cell<Option<bool>>,
 }
 
 impl Docker {
@@ -69,6 +72,7 @@ impl Docker {
             client: RefCell::default(),
             users: RefCell::default(),
             own_id: own::container_id(),
+            is_here: Cell::new(None),
         })
     }
 

@@ -66,6 +66,9 @@ pub struct Promotion {
     pub start_timeline: u32,
     /// Whether writes that only the old primary has may be lost.
     pub forced: bool,
+    /// Whether the old primary's container holds the role of a replica already.
+    #[serde(default)]
+    pub fenced: bool,
     /// When it was requested, in seconds since the epoch.
     pub requested_at: i64,
 }
@@ -149,6 +152,8 @@ pub enum Change {
     Forget(String),
     /// A promotion begins.
     Promote(Promotion),
+    /// The old primary's container holds the role of a replica.
+    Fenced(String),
     /// A promotion ended.
     Promoted(PromotionResult),
     /// The primary's running values.
@@ -167,6 +172,15 @@ impl Memory {
     /// The generation of a member's volume.
     pub fn generation(&self, member: &str) -> u32 {
         self.generations.get(member).copied().unwrap_or(1)
+    }
+
+    fn promoted(&mut self, result: PromotionResult) {
+        if result.succeeded {
+            self.primary = Some(result.to.clone());
+            self.term += 1;
+        }
+        self.promotion = None;
+        self.last_promotion = Some(result);
     }
 
     /// Applies a change.
@@ -216,14 +230,12 @@ impl Memory {
                 self.retired.remove(&volume);
             }
             Change::Promote(promotion) => self.promotion = Some(promotion),
-            Change::Promoted(result) => {
-                if result.succeeded {
-                    self.primary = Some(result.to.clone());
-                    self.term += 1;
+            Change::Fenced(member) => {
+                if let Some(promotion) = self.promotion.as_mut().filter(|p| p.from == member) {
+                    promotion.fenced = true;
                 }
-                self.promotion = None;
-                self.last_promotion = Some(result);
             }
+            Change::Promoted(result) => self.promoted(result),
             Change::Floor(values, lsn) => {
                 self.floor = values;
                 self.floor_lsn = lsn;
@@ -257,6 +269,7 @@ impl fmt::Display for Change {
             Change::Retire(volume, _) => write!(f, "volume {volume} is no longer used"),
             Change::Forget(volume) => write!(f, "volume {volume} is no longer retired"),
             Change::Promote(p) => write!(f, "{} is to be promoted", p.to),
+            Change::Fenced(member) => write!(f, "{member} is fenced"),
             Change::Promoted(r) if r.succeeded => write!(f, "{} is the primary", r.to),
             Change::Promoted(r) => write!(f, "{} was not promoted", r.to),
             Change::Floor(..) => write!(f, "replicas need the primary's limits"),

@@ -89,6 +89,7 @@ impl Kind for Postgres {
             | Change::Restart(..) => true,
             Change::Initialised(_)
             | Change::Started(..)
+            | Change::Fenced(_)
             | Change::Works(_)
             | Change::Retire(..)
             | Change::Forget(_)

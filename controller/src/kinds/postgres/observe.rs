@@ -68,7 +68,7 @@ pub async fn observe<R: Reads>(
     let question = question(cluster, depth);
     let looks = objects.containers.iter().filter_map(|container| {
         let member = container.labels.get(labels::MEMBER)?;
-        Some(look(host, cluster, &objects, member, container, &question))
+        Some(look(host, (memory, &objects, &question), cluster, member, container))
     });
     let members: BTreeMap<String, MemberSeen> = join_all(looks).await.into_iter().collect();
     let mut observed = Observed {
@@ -130,11 +130,10 @@ fn question(cluster: &Cluster, depth: Depth) -> PgQuestion {
 
 async fn look<R: Reads>(
     host: &R,
+    (memory, objects, question): (&Memory, &Objects, &PgQuestion),
     cluster: &Cluster,
-    objects: &Objects,
     member: &str,
     container: &ContainerObserved,
-    question: &PgQuestion,
 ) -> (String, MemberSeen) {
     let mut seen = MemberSeen {
         server: Server::Down(Down::NotRunning, "its container does not run".to_owned()),
@@ -164,12 +163,15 @@ async fn look<R: Reads>(
                     Seen::Unknown(why) => Seen::Unknown(why),
                 };
             }
-            let role = format!("{}/role", conf::DIRECTORY);
-            seen.role = match host.read_file(&container.id, &role).await {
-                Seen::Known(bytes) => Seen::Known(String::from_utf8_lossy(&bytes).trim().to_owned()),
-                Seen::Absent => Seen::Absent,
-                Seen::Unknown(why) => Seen::Unknown(why),
-            };
+            // Only where the record is lost does the last role matter: it says who was the primary.
+            if memory.primary.is_none() {
+                let role = format!("{}/role", conf::DIRECTORY);
+                seen.role = match host.read_file(&container.id, &role).await {
+                    Seen::Known(bytes) => Seen::Known(String::from_utf8_lossy(&bytes).trim().to_owned()),
+                    Seen::Absent => Seen::Absent,
+                    Seen::Unknown(why) => Seen::Unknown(why),
+                };
+            }
             if container.exit_code != 0 {
                 seen.log = last_lines(host, container).await;
             }

@@ -62,7 +62,11 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
                 return finish(promotion, false, message, view, plan);
             }
             // The fence comes first, while it still serves: an upload takes longer than all the rest of a switchover.
-            let mut steps = vec![fence(view, promotion)];
+            let mut steps = if promotion.fenced {
+                Vec::new()
+            } else {
+                fence(view, promotion)
+            };
             let short = "the checkpoint of its shutdown is then a short one";
             steps.extend(view.sql(from, SqlOp::Checkpoint, short));
             steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
@@ -185,12 +189,8 @@ fn target_has_everything(view: &View<'_>, promotion: &Promotion) -> Result<(), L
 fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     let (from, to) = (&promotion.from, &promotion.to);
     let mut steps = Vec::new();
-    let already = matches!(
-        view.observed.members.get(from).map(|seen| &seen.role),
-        Some(Seen::Known(role)) if role == Role::Replica.word()
-    );
-    if view.container(from).is_some() && !already {
-        steps.push(fence(view, promotion));
+    if view.container(from).is_some() && !promotion.fenced {
+        steps.extend(fence(view, promotion));
     }
     let cause = format!(
         "{from} is down and {}",
@@ -206,14 +206,16 @@ fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
 }
 
 /// Even somebody's `docker start` cannot bring the old primary back as one after this: the role is read before the start.
-fn fence(view: &View<'_>, promotion: &Promotion) -> Action<Change> {
-    let files = view.files(&promotion.from, Role::Replica);
-    let deliver = EngineOp::Deliver(desired::delivery(view.cluster, &promotion.from, files));
-    let cause = format!(
-        "fenced: whoever starts it gets a replica, now that {} takes over",
-        promotion.to
-    );
-    Action::engine(&promotion.from, deliver, cause)
+fn fence(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
+    let (from, to) = (&promotion.from, &promotion.to);
+    let files = view.files(from, Role::Replica);
+    let deliver = EngineOp::Deliver(desired::delivery(view.cluster, from, files));
+    let cause = format!("fenced: whoever starts it gets a replica, now that {to} takes over");
+    let fenced = Op::Remember(Change::Fenced(from.clone()));
+    vec![
+        Action::engine(from, deliver, cause),
+        Action::new(from, fenced, "its role file says replica"),
+    ]
 }
 
 /// The target does not answer: forward or back depends on whether it was promoted before it fell silent.
@@ -310,6 +312,7 @@ pub fn begin(view: &View<'_>, from: &str, to: &str, forced: bool) -> Change {
         to: to.to_owned(),
         start_timeline: timeline(from).max(timeline(to)).unwrap_or(0),
         forced,
+        fenced: false,
         requested_at: view.now,
     })
 }
