@@ -12,6 +12,7 @@ mod agent;
 mod bring_up;
 mod configuration;
 mod edits;
+mod engine;
 mod healing;
 mod input;
 mod neighbours;

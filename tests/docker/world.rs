@@ -1,5 +1,6 @@
 //! One test's world: an agent with its manifest and state directory, and the containers that it keeps.
 
+use std::cell::Cell;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -353,7 +354,31 @@ pub fn docker(arguments: &[&str]) -> String {
 
 /// Runs docker.
 pub fn docker_output(arguments: &[&str]) -> Output {
-    run(Command::new("docker").args(arguments))
+    let mut command = Command::new("docker");
+    if let Some(host) = ENGINE.take() {
+        command.args(["-H", &host]);
+        ENGINE.set(Some(host));
+    }
+    run(command.args(arguments))
+}
+
+thread_local! {
+    /// The engine that this test's containers live on, where it is not the host's.
+    static ENGINE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Sets the engine that this test's docker commands go to.
+pub fn on_engine(host: Option<String>) {
+    ENGINE.set(host);
+}
+
+/// Waits until something holds that has to do with no world.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < DEADLINE, "waited in vain until {what}");
+        std::thread::sleep(POLL);
+    }
 }
 
 fn run(command: &mut Command) -> Output {

@@ -1,0 +1,137 @@
+//! The engine itself goes down and comes back. For that there is an engine of the test's own: beside it the others go on.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::world::{World, docker_output, image, on_engine, until};
+
+/// A second Docker engine on this host.
+struct Engine {
+    dir: PathBuf,
+    daemon: Child,
+}
+
+impl Engine {
+    fn start(dir: PathBuf) -> Engine {
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("daemon.json"), "{}").unwrap();
+        let daemon = Engine::spawn(&dir);
+        let engine = Engine { dir, daemon };
+        engine.wait();
+        let load = format!("docker save {} | docker -H {} load", image(), engine.host());
+        let loaded = Command::new("sh")
+            .args(["-c", &load])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(loaded.success(), "the image is loaded");
+        engine
+    }
+
+    fn spawn(dir: &std::path::Path) -> Child {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(dir.join("log"))
+            .unwrap();
+        let driver = docker_output(&["info", "-f", "{{.Driver}}"]).out;
+        let path = |name: &str| dir.join(name).display().to_string();
+        Command::new("dockerd")
+            .args(["--config-file", &path("daemon.json"), "--storage-driver", driver.trim()])
+            .args(["-H", &format!("unix://{}", path("docker.sock"))])
+            .args([
+                "--data-root",
+                &path("data"),
+                "--exec-root",
+                &path("exec"),
+                "-p",
+                &path("pid"),
+            ])
+            // The engine beside it owns the host's rules and its default bridge.
+            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.dir.join("docker.sock").display())
+    }
+
+    fn wait(&self) {
+        until("the engine answers", || {
+            docker_output(&["-H", &self.host(), "version"]).code == 0
+        });
+    }
+
+    /// As when the engine crashes: its containers die with it, or are found dead.
+    fn crash(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+
+    fn stop(&mut self) {
+        signal("TERM", self.daemon.id());
+        self.daemon.wait().unwrap();
+    }
+
+    fn come_back(&mut self) {
+        self.daemon = Engine::spawn(&self.dir);
+        self.wait();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+        // After a crash it runs on without its engine.
+        if let Ok(pid) = fs::read_to_string(self.dir.join("exec/containerd/containerd.pid"))
+            && let Ok(pid) = pid.trim().parse()
+        {
+            signal("TERM", pid);
+        }
+        on_engine(None);
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn signal(name: &str, pid: u32) {
+    let _ = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
+#[test]
+fn a_cluster_survives_its_engine_being_restarted_and_killed() {
+    let mut world = World::new("engine", 1);
+    let mut engine = Engine::start(world.dir.join("engine"));
+    on_engine(Some(engine.host()));
+    world.set_env("DOCKER_HOST", &engine.host());
+    world.start();
+    world.wait_ready();
+    world.sql("master", "postgres", "create table t (n int)");
+    for (round, crash) in [false, true].into_iter().enumerate() {
+        let inserted = world.sql(
+            "master",
+            "postgres",
+            &format!("insert into t values ({round}) returning n"),
+        );
+        assert_eq!(inserted, round.to_string());
+        if crash {
+            engine.crash()
+        } else {
+            engine.stop()
+        }
+        world.until("the status says so", |w| w.condition("Ready").1 == "EngineUnreachable");
+        engine.come_back();
+        world.wait_ready();
+        assert_eq!(world.primary(), "master");
+    }
+    assert_eq!(world.sql("replica-1", "postgres", "select count(*) from t"), "2");
+    assert_eq!(world.volumes().len(), 2);
+    drop(world);
+    drop(engine);
+}
