@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::world::{World, docker_output, image, on_engine, until};
 
+/// The second engine's own default bridge; nothing is attached to it.
+const BRIDGE: &str = "reconciler-test";
+
 /// A second Docker engine on this host.
 struct Engine {
     dir: PathBuf,
@@ -16,6 +19,9 @@ impl Engine {
     fn start(dir: PathBuf) -> Engine {
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("daemon.json"), "{}").unwrap();
+        run("ip", &["link", "delete", BRIDGE]);
+        run("ip", &["link", "add", "name", BRIDGE, "type", "bridge"]);
+        run("ip", &["address", "add", "198.18.255.1/24", "dev", BRIDGE]);
         let daemon = Engine::spawn(&dir);
         let engine = Engine { dir, daemon };
         engine.wait();
@@ -48,8 +54,8 @@ impl Engine {
                 "-p",
                 &path("pid"),
             ])
-            // The engine beside it owns the host's rules and its default bridge.
-            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            // The engine beside it owns the host's rules and `docker0`, which `--bridge none` would remove.
+            .args(["--bridge", BRIDGE, "--iptables=false", "--ip6tables=false"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -93,15 +99,20 @@ impl Drop for Engine {
             signal("TERM", pid);
         }
         on_engine(None);
+        run("ip", &["link", "delete", BRIDGE]);
+        // The engine mounts its directory onto itself.
+        run("umount", &[&self.dir.join("data").display().to_string()]);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
+/// Runs a program; whether it succeeds is seen by what comes after it.
+fn run(program: &str, arguments: &[&str]) {
+    let _ = Command::new(program).args(arguments).stderr(Stdio::null()).status();
+}
+
 fn signal(name: &str, pid: u32) {
-    let _ = Command::new("kill")
-        .args(["-s", name, &pid.to_string()])
-        .stderr(Stdio::null())
-        .status();
+    run("kill", &["-s", name, &pid.to_string()]);
 }
 
 #[test]

@@ -17,12 +17,14 @@ const FORGOTTEN: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: BTreeMap<String, (u32, Instant)>,
+    reasons: BTreeMap<String, String>,
     repeats: BTreeMap<String, (u32, Instant)>,
 }
 
 impl Backoff {
     /// A step failed: it is left alone for 250 ms, then twice as long each time, up to a minute.
-    pub fn failed(&mut self, step: &str) -> Duration {
+    pub fn failed(&mut self, step: &str, why: &str) -> Duration {
+        self.reasons.insert(step.to_owned(), why.to_owned());
         let (count, not_before) = self.failures.entry(step.to_owned()).or_insert((0, Instant::now()));
         let pause = FIRST.saturating_mul(1 << (*count).min(16)).min(LONGEST);
         *count += 1;
@@ -33,6 +35,7 @@ impl Backoff {
     /// A step succeeded. One that does so again and again has no effect, and is slowed down like a failure.
     pub fn succeeded(&mut self, step: &str) {
         self.failures.remove(step);
+        self.reasons.remove(step);
         let now = Instant::now();
         self.repeats
             .retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN.max(LONGEST * 2));
@@ -54,7 +57,18 @@ impl Backoff {
     /// The wanted state changed: all is worth a new try.
     pub fn clear(&mut self) {
         self.failures.clear();
+        self.reasons.clear();
         self.repeats.clear();
+    }
+
+    /// The steps that are left alone because they failed, and why.
+    pub fn failing(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.reasons.iter()
+    }
+
+    /// Forgets failures of steps that nobody plans any more.
+    pub fn retain(&mut self, planned: impl Fn(&str) -> bool) {
+        self.reasons.retain(|step, _| planned(step));
     }
 
     /// How long a step is still left alone.
@@ -73,13 +87,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_pause_doubles_up_to_a_minute_and_ends_with_success() {
         let mut backoff = Backoff::default();
-        assert_eq!(backoff.failed("start"), FIRST);
-        assert_eq!(backoff.failed("start"), FIRST * 2);
+        assert_eq!(backoff.failed("start", "no"), FIRST);
+        assert_eq!(backoff.failed("start", "no"), FIRST * 2);
         assert!(backoff.pause("start").is_some() && backoff.pause("stop").is_none());
         for _ in 0..40 {
-            backoff.failed("start");
+            backoff.failed("start", "no");
         }
-        assert_eq!(backoff.failed("start"), LONGEST);
+        assert_eq!(backoff.failed("start", "no"), LONGEST);
         backoff.succeeded("start");
         assert!(backoff.pause("start").is_none());
     }

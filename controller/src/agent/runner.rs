@@ -184,6 +184,8 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             };
             let plan = K::plan(&scene);
             let status = K::status(&scene, &plan);
+            let planned: BTreeSet<String> = plan.actions().map(act::step).collect();
+            state.backoff.retain(|step| planned.contains(step));
             state.tell(status);
             state.plan = plan.clone();
             plan

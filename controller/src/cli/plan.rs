@@ -18,7 +18,7 @@ use crate::manifest::load::Document;
 use crate::model::SecretRef;
 use crate::store::{self, Record, SecretFiles};
 
-/// Prints the plan. Exit code 0 when there is nothing to do, 3 when there is.
+/// Prints the plan. Exit code 0 when all is as wanted, 3 when something is to be done, waited for or decided.
 pub async fn plan(client: &Client, state_dir: &Path, files: &[PathBuf], format: Format) -> CommandResult {
     let plans: Vec<PlanView> = if files.is_empty() {
         client.get("/v1/plans").await?
@@ -28,7 +28,10 @@ pub async fn plan(client: &Client, state_dir: &Path, files: &[PathBuf], format: 
     if !print_for_scripts(&plans, format)? {
         show(&plans)?;
     }
-    if plans.iter().any(|plan| !plan.steps.is_empty()) {
+    if plans
+        .iter()
+        .any(|plan| !plan.steps.is_empty() || !plan.notes.is_empty())
+    {
         return Err(CommandError::silent(Exit::Differences));
     }
     Ok(())

@@ -205,9 +205,8 @@ impl<'k> Loader<'k> {
         if let (Some(kind), Some(entry)) = (envelope.kind, envelope.spec) {
             let checked = check::check(&kind.schema, &entry.value, entry.key_span);
             spec = checked.value;
-            let fits = checked.findings.is_empty() && parsed.findings.is_empty();
             findings.extend(checked.findings);
-            if let (true, Some(name)) = (fits, &envelope.name) {
+            if let (true, Some(name)) = (parsed.findings.is_empty(), &envelope.name) {
                 findings.extend(own_rules(kind, name, &spec, entry));
             }
         }

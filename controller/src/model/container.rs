@@ -56,8 +56,8 @@ pub struct ContainerSpec {
     pub env: BTreeMap<String, String>,
     /// The users' labels and ours, without the hash.
     pub labels: BTreeMap<String, String>,
-    /// The data volume's name.
-    pub volume: String,
+    /// The data volume.
+    pub volume: NamedSpec,
     /// Where the data volume is mounted.
     pub mount: String,
     /// The network that it is attached to.

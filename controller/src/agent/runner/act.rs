@@ -95,15 +95,22 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             // Remembered as an outcome, it is not tried again: no pause is needed.
             return match self.remember(&change) {
                 Ok(()) => Duration::ZERO,
-                Err(_) => self.state.borrow_mut().backoff.failed(&step(action)),
+                Err(_) => self
+                    .state
+                    .borrow_mut()
+                    .backoff
+                    .failed(&step(action), &error.to_string()),
             };
         }
-        self.state.borrow_mut().backoff.failed(&step(action))
+        self.state
+            .borrow_mut()
+            .backoff
+            .failed(&step(action), &error.to_string())
     }
 }
 
 /// What a step is called when its failures are counted: without its cause, which may hold a running number.
-fn step<C: std::fmt::Display>(action: &Action<C>) -> String {
+pub(super) fn step<C: std::fmt::Display>(action: &Action<C>) -> String {
     match &action.op {
         Op::Engine(op) => format!("{}: {op}", action.subject),
         Op::Sql(_, op) => format!("{}: {op}", action.subject),

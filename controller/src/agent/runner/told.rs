@@ -12,6 +12,13 @@ use crate::model::status::{Condition, READY, Truth, condition};
 impl<K: Kind> State<K> {
     /// Takes a new status, with what the agent itself has to say.
     pub(super) fn tell(&mut self, mut status: Status) {
+        for (step, why) in self.backoff.failing() {
+            let text = format!("{step}: failed, {why}; it is tried again");
+            if let Some(ready) = status.conditions.first_mut().filter(|c| c.status == Truth::False) {
+                ready.message = format!("{}; {text}", ready.message);
+            }
+            status.notes.push(text);
+        }
         status.conditions.push(self.manifest());
         if self.record.paused {
             let message = format!("nothing is done until `reconciler resume {}`", self.record.name);

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, NetworkCreateRequest,
-    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
+    NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
@@ -82,13 +82,13 @@ pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(
 
 /// The engine would make a missing volume on the way, without labels: an empty one that nobody owns.
 async fn check_volume(docker: &Docker, spec: &ContainerSpec, what: &str) -> Result<(), HostError> {
-    let look = format!("inspect volume {}", spec.volume);
-    let request = async |engine: bollard::Docker| engine.inspect_volume(&spec.volume).await;
+    let look = format!("inspect volume {}", spec.volume.name);
+    let request = async |engine: bollard::Docker| engine.inspect_volume(&spec.volume.name).await;
     let volume = docker.call(&look, WORK, request).await?;
     if is_ours(&spec.labels, &convert::labels(Some(volume.labels))) {
         return Ok(());
     }
-    let why = format!("volume {} belongs to somebody else", spec.volume);
+    let why = format!("volume {} belongs to somebody else", spec.volume.name);
     Err(HostError::new(FailureKind::Conflict, what, why))
 }
 
@@ -139,8 +139,13 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
 fn host_config(spec: &ContainerSpec) -> HostConfig {
     let mount = Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(spec.volume.clone()),
+        source: Some(spec.volume.name.clone()),
         target: Some(spec.mount.clone()),
+        // Somebody may remove the volume right now: the engine would make another, which must be known as ours too.
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(spec.volume.labels.clone().into_iter().collect()),
+            ..MountVolumeOptions::default()
+        }),
         // Without `no_copy` an empty volume takes over owner and mode of the image's directory.
         ..Mount::default()
     };

@@ -45,7 +45,10 @@ pub(super) fn container_spec(name: &str) -> ContainerSpec {
         entrypoint: vec!["/bin/sh".to_owned(), "/etc/reconciler/start".to_owned()],
         env: BTreeMap::from([("PGDATA".to_owned(), "/var/lib/postgresql/data/pgdata".to_owned())]),
         labels: marks(name),
-        volume: name.to_owned(),
+        volume: NamedSpec {
+            name: name.to_owned(),
+            labels: marks(name),
+        },
         mount: "/var/lib/postgresql/data".to_owned(),
         network: name.to_owned(),
         aliases: vec!["a".to_owned()],

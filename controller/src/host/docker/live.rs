@@ -80,7 +80,7 @@ impl Story {
             assert_eq!(self.op(op).await.unwrap_err().kind, FailureKind::Conflict);
         }
         let mut lost = container_spec("h3-live-3");
-        lost.volume = "h3-no-such-volume".to_owned();
+        lost.volume.name = "reconciler-no-such-volume".to_owned();
         let error = self.op(EngineOp::CreateContainer(Box::new(lost))).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::NotFound);
     }
@@ -175,7 +175,7 @@ impl Story {
 
     async fn meets_a_taken_port(&self) {
         let mut second = container_spec("h3-live-2");
-        (second.volume, second.network, second.labels) = (NAME.to_owned(), NAME.to_owned(), marks(NAME));
+        (second.volume.name, second.network, second.labels) = (NAME.to_owned(), NAME.to_owned(), marks(NAME));
         for port in [55432, 55433] {
             let _held = std::net::TcpListener::bind("127.0.0.1:55433").unwrap();
             second.ports[0].host = port;

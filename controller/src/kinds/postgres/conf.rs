@@ -247,3 +247,6 @@ fn quote(value: &str) -> String {
     let escaped = value.replace('\\', "\\\\").replace('\'', "''");
     format!("'{escaped}'")
 }
+
+#[cfg(test)]
+mod tests;

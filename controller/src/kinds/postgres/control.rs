@@ -57,10 +57,49 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], String> {
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use crate::model::Lsn;
+    use crate::model::postgres::ControlState;
+
+    fn file(version: u32, state: u32) -> Vec<u8> {
+        let mut bytes = vec![0; 8192];
+        bytes[0..8].copy_from_slice(&7_001_u64.to_le_bytes());
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
+        bytes[16..20].copy_from_slice(&state.to_le_bytes());
+        bytes[32..40].copy_from_slice(&0x16_B374_D848_u64.to_le_bytes());
+        bytes[48..52].copy_from_slice(&3_u32.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn every_field_is_read_from_its_place() {
+        let control = parse(&file(1300, 1)).expect("a control file");
+        assert_eq!(control.system_identifier, 7_001);
+        assert_eq!(control.state, ControlState::ShutDown);
+        assert_eq!(control.checkpoint, Lsn(0x16_B374_D848));
+        assert_eq!(control.timeline, 3);
+    }
+
+    #[test]
+    fn every_state_has_its_number() {
+        let states = (0..7).map(|state| parse(&file(1800, state)).expect("a control file").state);
+        let expected = [
+            ControlState::Startup,
+            ControlState::ShutDown,
+            ControlState::ShutDownInRecovery,
+            ControlState::ShuttingDown,
+            ControlState::InCrashRecovery,
+            ControlState::InArchiveRecovery,
+            ControlState::InProduction,
+        ];
+        assert!(states.eq(expected));
+    }
 
     #[test]
     fn damage_is_an_error_and_not_a_state() {
         assert!(parse(&[]).is_err());
         assert!(parse(&[0; 512]).is_err());
+        assert!(parse(&file(1201, 1)).is_err_and(|why| why.contains("version 1201")));
+        assert!(parse(&file(1300, 7)).is_err_and(|why| why.contains("unknown state 7")));
+        assert!(parse(&file(1300, 1)[..50]).is_err_and(|why| why.contains("50 bytes")));
     }
 }

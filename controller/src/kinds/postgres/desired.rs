@@ -45,6 +45,9 @@ pub struct DataPlace {
     pub pgdata: String,
 }
 
+/// What official images declare: 18, and those before it.
+pub const USUAL_MOUNTS: [&str; 2] = ["/var/lib/postgresql", "/var/lib/postgresql/data"];
+
 /// Works out the data's place from what the image declares. Images up to 17 declare `/var/lib/postgresql/data`,
 /// 18 declares `/var/lib/postgresql`.
 pub fn data_place(image: &ImageFacts) -> DataPlace {
@@ -96,7 +99,7 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &Image
         entrypoint: vec!["/bin/sh".to_owned(), format!("{}/start", conf::DIRECTORY)],
         env: BTreeMap::from([("PGDATA".to_owned(), place.pgdata)]),
         labels: cluster.labels(Some(member)),
-        volume: cluster.volume_name(member, generation),
+        volume: volume(cluster, member, generation, image),
         mount: place.mount,
         network: cluster.network_name(),
         aliases: vec![member.to_owned()],
@@ -209,3 +212,6 @@ fn pgpass(cluster: &Cluster) -> FileSpec {
         ],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -280,3 +280,6 @@ impl fmt::Display for Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

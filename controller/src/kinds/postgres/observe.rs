@@ -155,14 +155,7 @@ async fn look<R: Reads>(
             }
         }
         RunState::Exited | RunState::Created => {
-            if let Some(image) = objects.image.known() {
-                let path = format!("{}/global/pg_control", desired::data_place(image).pgdata);
-                seen.control = match host.read_file(&container.id, &path).await {
-                    Seen::Known(bytes) => control::parse(&bytes).map_or_else(Seen::Unknown, Seen::Known),
-                    Seen::Absent => Seen::Absent,
-                    Seen::Unknown(why) => Seen::Unknown(why),
-                };
-            }
+            seen.control = control_of(host, objects, container).await;
             // Only where the record is lost does the last role matter: it says who was the primary.
             if memory.primary.is_none() {
                 let role = format!("{}/role", conf::DIRECTORY);
@@ -184,6 +177,27 @@ async fn look<R: Reads>(
         }
     }
     (member.to_owned(), seen)
+}
+
+async fn control_of<R: Reads>(host: &R, objects: &Objects, container: &ContainerObserved) -> Seen<Control> {
+    let read = async |pgdata: &str| {
+        let path = format!("{pgdata}/global/pg_control");
+        match host.read_file(&container.id, &path).await {
+            Seen::Known(bytes) => control::parse(&bytes).map_or_else(Seen::Unknown, Seen::Known),
+            Seen::Absent => Seen::Absent,
+            Seen::Unknown(why) => Seen::Unknown(why),
+        }
+    };
+    if let Some(image) = objects.image.known() {
+        return read(&desired::data_place(image).pgdata).await;
+    }
+    // The image that the manifest names may be missing while the container of another one is there.
+    for mount in desired::USUAL_MOUNTS {
+        if let Seen::Known(control) = read(&format!("{mount}/pgdata")).await {
+            return Seen::Known(control);
+        }
+    }
+    Seen::Unknown("the image is missing, so where its data lies is not known".to_owned())
 }
 
 async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> String {

@@ -39,7 +39,11 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
         return Reply::refused(message).with_checks(checks);
     }
     let accepts_writes = view.facts(member).is_some_and(|facts| !facts.in_recovery);
-    if accepts_writes && force && view.primary_facts().is_none() && !dry_run {
+    let is_usable = !view.is_foreign(member)
+        && view
+            .container(member)
+            .is_some_and(|c| view.has_current_volume(member, c));
+    if accepts_writes && is_usable && force && view.primary_facts().is_none() && !dry_run {
         return Reply::accepted(
             format!("{member} accepts writes already; it is the recorded primary from now on"),
             vec![Change::Promoted(recorded(view, member))],
@@ -139,3 +143,6 @@ fn restart(view: &View<'_>, member: Option<&str>) -> Reply<Change> {
     let changes = chosen.into_iter().map(|m| Change::Restart(m, view.now)).collect();
     Reply::accepted(message, changes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,8 @@ replica)
 		trap 'kill "$child" 2>/dev/null; wait "$child" || true; exit 81' INT TERM
 		wait "$child" || { echo "reconciler: seeding failed" >&2; exit 81; }
 		trap - INT TERM
-		rm -f "$partial/postgresql.auto.conf"
+		# Emptied, not removed: PostgreSQL complains of a missing one at every look at its settings.
+		: >"$partial/postgresql.auto.conf"
 		touch "$partial/standby.signal"
 		put_in_place
 	fi

@@ -259,3 +259,6 @@ fn facts(view: &View<'_>) -> std::collections::BTreeMap<String, String> {
     }
     facts
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What the schema cannot say of a spec: rules between fields, and rules of PostgreSQL. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::conf;
@@ -11,17 +13,14 @@ use crate::model::labels;
 pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
     let spec: PostgresCluster = match serde_json::from_value(spec.clone()) {
         Ok(spec) => spec,
-        Err(error) => return vec![problem(&[], error.to_string())],
+        // The schema has said what is wrong; what can be told of the rest is told in the same go.
+        Err(_) => return settings_alone(spec),
     };
     let mut found = Vec::new();
     names(name, &spec, &mut found);
     ports(&spec, &mut found);
-    parameters(&spec, &mut found);
-    for (at, line) in spec.hba.iter().enumerate() {
-        if let Some(why) = conf::hba_problem(line) {
-            found.push(problem(&[key("hba"), PathPart::Index(at)], why));
-        }
-    }
+    parameters(&spec.parameters, spec.replicas, &mut found);
+    hba(&spec.hba, &mut found);
     roles(&spec, &mut found);
     databases(&spec, &mut found);
     if let Some(superuser) = &spec.superuser {
@@ -33,6 +32,26 @@ pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
         found.push(problem(&[key("labels"), key(label)], why).on_key());
     }
     found
+}
+
+/// What is wrong with the parameters and hba lines of a spec that is wrong elsewhere.
+fn settings_alone(spec: &Value) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let settings = spec.get("parameters").and_then(Value::as_object).into_iter().flatten();
+    let texts = settings.filter_map(|(name, value)| Some((name.clone(), Scalar(value.as_str()?.to_owned()))));
+    parameters(&texts.collect(), 0, &mut found);
+    let lines = spec.get("hba").and_then(Value::as_array).into_iter().flatten();
+    let lines: Vec<String> = lines.map(|line| line.as_str().unwrap_or_default().to_owned()).collect();
+    hba(&lines, &mut found);
+    found
+}
+
+fn hba(lines: &[String], found: &mut Vec<Problem>) {
+    for (at, line) in lines.iter().enumerate() {
+        if let Some(why) = conf::hba_problem(line) {
+            found.push(problem(&[key("hba"), PathPart::Index(at)], why));
+        }
+    }
 }
 
 /// The names of the members of a spec, as [`super::cluster::Cluster::members`] makes them.
@@ -92,9 +111,9 @@ fn ports(spec: &PostgresCluster, found: &mut Vec<Problem>) {
     }
 }
 
-fn parameters(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+fn parameters(settings: &BTreeMap<String, Scalar>, replicas: u32, found: &mut Vec<Problem>) {
     let mut seen: Vec<String> = Vec::new();
-    for (name, value) in &spec.parameters {
+    for (name, value) in settings {
         let path = [key("parameters"), key(name)];
         let lower = name.to_ascii_lowercase();
         if !conf::is_parameter_name(name) {
@@ -110,18 +129,17 @@ fn parameters(spec: &PostgresCluster, found: &mut Vec<Problem>) {
         seen.push(lower);
     }
     // One sender for each replica, and one more while a base backup streams its WAL beside the copy.
-    let senders = spec
-        .parameters
+    let senders = settings
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("max_wal_senders"));
-    let needed = spec.replicas * 2;
+    let needed = replicas * 2;
     if let Some((name, Scalar(value))) = senders
         && let Ok(count) = value.trim().parse::<u32>()
         && count < needed
     {
         let why = format!(
             "{} replicas need at least {needed}: one to stream and one to be seeded each",
-            spec.replicas
+            replicas
         );
         found.push(problem(&[key("parameters"), key(name)], why));
     }
@@ -159,18 +177,23 @@ fn roles(spec: &PostgresCluster, found: &mut Vec<Problem>) {
 
 /// PostgreSQL refuses circles of memberships; better here, by name, than at run time for ever.
 fn circle_through(spec: &PostgresCluster, start: &Role) -> Option<String> {
-    let mut at = start;
-    let mut way = vec![start.name.as_str()];
-    for _ in 0..spec.roles.len() {
-        let next = at
-            .member_of
-            .iter()
-            .find_map(|name| spec.roles.iter().find(|r| r.name == *name))?;
-        way.push(&next.name);
-        if next.name == start.name {
-            return Some(way.join(" -> "));
+    // Every way from the role is walked on until it ends, or comes back; a role that was visited leads nowhere new.
+    let mut visited: Vec<&str> = Vec::new();
+    let mut ways: Vec<Vec<&Role>> = vec![vec![start]];
+    while let Some(way) = ways.pop() {
+        let at = way.last()?;
+        for next in spec.roles.iter().filter(|role| at.member_of.contains(&role.name)) {
+            let mut longer = way.clone();
+            longer.push(next);
+            if next.name == start.name {
+                let names: Vec<&str> = longer.iter().map(|role| role.name.as_str()).collect();
+                return Some(names.join(" -> "));
+            }
+            if !visited.contains(&next.name.as_str()) {
+                visited.push(&next.name);
+                ways.push(longer);
+            }
         }
-        at = next;
     }
     None
 }
@@ -222,3 +245,6 @@ impl Problem {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

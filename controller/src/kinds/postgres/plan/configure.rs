@@ -15,10 +15,16 @@ pub fn configure(view: &View<'_>, plan: &mut Plan<Change>) {
         remember_floor(view, facts, plan);
     }
     judge(view, plan);
+    let is_known = view.memory.accepted.is_some() || view.members().iter().any(|m| runs_with_it(view, m));
+    if !is_known {
+        // After the record was lost nobody knows what the members run; they keep it until the manifest's is checked.
+        return;
+    }
     for member in view.members() {
         // A member that is being started or stopped in this pass is looked at again in the next.
         if let Some(facts) = view.facts(&member)
             && !plan.touches(&member)
+            && !view.is_foreign(&member)
         {
             one(view, &member, facts, plan);
         }
@@ -54,7 +60,7 @@ fn judge(view: &View<'_>, plan: &mut Plan<Change>) {
         Op::Remember(Change::Accept(wanted.clone())),
         "the server accepts it",
     );
-    if view.memory.accepted.is_none() {
+    if view.memory.accepted.is_none() && runs_with_it(view, &judge) {
         // It was initialised with this configuration, and answers.
         return plan.step(accept);
     }
@@ -72,6 +78,24 @@ fn judge(view: &View<'_>, plan: &mut Plan<Change>) {
         Action::engine(subject, check, "spec.parameters or spec.hba changed"),
         accept,
     ]);
+}
+
+/// Whether a member's configuration files are already the manifest's.
+fn runs_with_it(view: &View<'_>, member: &str) -> bool {
+    let Some(facts) = view.facts(member) else {
+        return false;
+    };
+    let Some(role) = role_of(view, member, facts) else {
+        return false;
+    };
+    let wanted = desired::watched_hashes(&view.files(member, role));
+    ["pg_hba.conf", "postgresql.conf"]
+        .iter()
+        .all(|name| wanted.get(*name).is_some_and(|hash| is_as_delivered(facts, name, hash)))
+}
+
+fn is_as_delivered(facts: &PgFacts, name: &str, hash: &str) -> bool {
+    facts.file_hashes.get(name).is_some_and(|seen| seen.starts_with(hash))
 }
 
 fn remember_floor(view: &View<'_>, facts: &PgFacts, plan: &mut Plan<Change>) {
@@ -93,12 +117,7 @@ fn one(view: &View<'_>, member: &str, facts: &PgFacts, plan: &mut Plan<Change>) 
     let wanted = desired::watched_hashes(&view.files(member, role));
     let edited: Vec<&str> = wanted
         .iter()
-        .filter(|(name, hash)| {
-            !facts
-                .file_hashes
-                .get(*name)
-                .is_some_and(|seen| seen.starts_with(hash.as_str()))
-        })
+        .filter(|(name, hash)| !is_as_delivered(facts, name, hash))
         .map(|(name, _)| name.as_str())
         .collect();
     if !edited.is_empty() {
@@ -130,16 +149,16 @@ fn role_of(view: &View<'_>, member: &str, facts: &PgFacts) -> Option<Role> {
 /// manages is the administrator's own affair.
 fn altered(view: &View<'_>, member: &str, facts: &PgFacts) -> Vec<Step> {
     let settings = view.settings();
-    let is_ours = |name: &str| {
+    let is_ours = |name: &str, value: &str| {
         let lower = name.to_ascii_lowercase();
-        conf::refusal(name, "").is_some()
+        conf::refusal(name, value).is_some()
             || conf::STANDBY_FLOOR.iter().any(|(floor, _)| *floor == lower)
             || settings.parameters.keys().any(|set| set.to_ascii_lowercase() == lower)
     };
     facts
         .auto_conf
         .iter()
-        .filter(|(name, _)| is_ours(name))
+        .filter(|(name, value)| is_ours(name, value))
         .filter_map(|(name, value)| {
             let cause = format!("ALTER SYSTEM set {name} to '{value}' beside the manifest");
             view.sql(member, SqlOp::ResetParameter(name.clone()), cause)

@@ -28,10 +28,30 @@ fn slots(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change
             plan.chain(view.sql(primary, op, cause).into_iter().collect());
         }
     }
+    renew_lost_slots(view, primary, facts, &replicas, plan);
     drop_slots(view, primary, facts, &replicas, plan);
     for replica in &replicas {
         if let Some(facts) = view.facts(replica).filter(|f| f.in_recovery) {
             drop_slots(view, replica, facts, &[], plan);
+        }
+    }
+}
+
+/// A lost slot holds no WAL ever again. While the replica's volume is there it is the sign that the replica cannot go on;
+/// once the volume is given up, the next seed needs a good one.
+fn renew_lost_slots(view: &View<'_>, primary: &str, facts: &PgFacts, replicas: &[String], plan: &mut Plan<Change>) {
+    for replica in replicas {
+        let slot = conf::slot_name(replica);
+        let is_lost = facts
+            .slots
+            .get(&slot)
+            .is_some_and(|s| s.wal_status == "lost" && !s.active);
+        let is_made = view.container(replica).is_some() || view.volume(replica).is_some();
+        if is_lost && (!is_made || view.control(replica).is_absent()) {
+            let cause = format!("it lost the WAL that it held, and {replica} is to be seeded anew");
+            let drop = view.sql(primary, SqlOp::DropSlot(slot.clone()), cause.clone());
+            let create = view.sql(primary, SqlOp::CreateSlot(slot), cause);
+            plan.chain(drop.into_iter().chain(create).collect());
         }
     }
 }

@@ -90,6 +90,12 @@ fn newest_generations(view: &View<'_>) -> BTreeMap<String, u32> {
             *entry = generation.max(*entry);
         }
     }
+    // A volume that was restored by hand carries no labels; its member's container does.
+    for container in &view.observed.objects.containers {
+        if let Some(member) = container.labels.get(labels::MEMBER) {
+            newest.entry(member.clone()).or_insert(1);
+        }
+    }
     newest
 }
 
@@ -109,6 +115,9 @@ fn reveal_stopped(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &m
         return true;
     };
     for (member, generation) in hidden {
+        if !foundation::is_free(view, member, plan) {
+            continue;
+        }
         let spec = super::super::desired::container(view.cluster, member, *generation, image);
         plan.step(Action::engine(
             member,

@@ -12,7 +12,7 @@ use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, Health, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{Down, Server};
+use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 
 /// The entry point's exit code for a damaged data directory.
 pub const EXIT_DAMAGED: i64 = 80;
@@ -34,7 +34,7 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     }
     match view.container(member) {
         None => make(view, member, role, plan),
-        Some(container) => settle(view, member, role, container, plan),
+        Some(container) => settle(view, member, start_role(view, member, role), container, plan),
     }
     if let Some(facts) = view.primary_facts()
         && !initialised
@@ -45,14 +45,21 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
             "it answers for the first time",
         ));
     }
-    if view.facts(member).is_some_and(|facts| facts.in_recovery) {
-        let mut steps = vec![stop(
-            view.cluster,
-            member,
-            "it is the recorded primary and runs as a replica",
-        )];
-        steps.extend(view.start(member, Role::Primary, "it is the recorded primary"));
+    if view.facts(member).is_some_and(|facts| facts.in_recovery) && !view.is_foreign(member) {
+        let cause = "it is the recorded primary and runs as a replica";
+        let mut steps = vec![view.deliver(member, Role::Primary, cause)];
+        steps.extend(view.sql(member, SqlOp::Promote, cause));
         plan.chain(steps);
+        plan.again_in(Duration::from_millis(50));
+    }
+}
+
+/// A standby's data is opened for writing by a promotion, on a timeline of its own. Started read-write as it is, it would
+/// write to a timeline that others have followed further, and nobody could tell the two apart.
+fn start_role(view: &View<'_>, member: &str, role: Role) -> Role {
+    match view.control(member).known().map(|control| control.state) {
+        Some(ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery) => Role::Replica,
+        _ => role,
     }
 }
 
@@ -73,7 +80,7 @@ fn ask_for_promotion(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     plan.confirm(
         member,
         format!(
-            "its volume {volume} is gone. It is not initialised empty, because {} hold the data: \
+            "its volume {volume} is gone. It is not initialised empty, because the data is also on {}: \
              `reconciler promote {} --force`",
             holders.join(" and "),
             holders[0]
@@ -129,6 +136,9 @@ pub fn settle(view: &View<'_>, member: &str, role: Role, container: &ContainerOb
 }
 
 fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    if view.is_foreign(member) {
+        return foreign(view, member, plan);
+    }
     let reason = why_down(container, view.log(member));
     if is_crash_looping(view, member) {
         plan.block(
@@ -197,21 +207,23 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
         Some(Server::Down(Down::PasswordUnknown, why)) => plan.step(recover_passwords(view, member, container, why)),
         Some(Server::Down(Down::PasswordRejected, why)) => let_us_in(view, member, container, why, plan),
         Some(Server::Down(Down::NoAnswer, why)) => silent(view, member, container, why, plan),
-        Some(Server::Up(facts)) => {
-            let known = view.memory.system_identifier;
-            if known.is_some_and(|id| id != facts.system_identifier) {
-                plan.block(
-                    member,
-                    "ForeignData",
-                    format!(
-                        "its data has system identifier {} and the cluster's is {}: it is not a copy, and is left alone",
-                        facts.system_identifier,
-                        known.unwrap_or_default()
-                    ),
-                );
-            }
-        }
+        Some(Server::Up(_)) if view.is_foreign(member) => foreign(view, member, plan),
+        Some(Server::Up(_)) => {}
     }
+}
+
+fn foreign(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
+    let known = view.memory.system_identifier.unwrap_or_default();
+    let answered = view.facts(member).map(|facts| facts.system_identifier);
+    let found = answered.or_else(|| view.control(member).known().map(|control| control.system_identifier));
+    plan.block(
+        member,
+        "ForeignData",
+        format!(
+            "its data has system identifier {} and the cluster's is {known}: it is not a copy, and is left alone",
+            found.unwrap_or_default()
+        ),
+    );
 }
 
 /// The state directory was lost, or its passwords: every member holds those that replication needs.
@@ -291,6 +303,21 @@ pub fn stop(cluster: &Cluster, member: &str, cause: impl Into<String>) -> Step {
         },
         cause,
     )
+}
+
+/// The steps that stop a member's container, whatever it is doing, and remove it. Its volume stays.
+pub fn dismiss(view: &View<'_>, member: &str, container: &ContainerObserved, cause: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if container.state == RunState::Paused {
+        let thaw = EngineOp::Unpause(container.id.clone());
+        steps.push(Action::engine(member, thaw, "a frozen container cannot stop"));
+    }
+    if !matches!(container.state, RunState::Created | RunState::Exited) {
+        steps.push(stop(view.cluster, member, cause));
+    }
+    let remove = EngineOp::RemoveContainer(container.id.clone());
+    steps.push(Action::engine(member, remove, cause));
+    steps
 }
 
 /// What happened to a container that does not run.

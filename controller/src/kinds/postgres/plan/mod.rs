@@ -16,7 +16,7 @@ mod scale;
 mod view;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::memory::{Change, Rejected};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
@@ -40,6 +40,8 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     if foundation::two_primaries(view, primary, &mut plan) {
         return plan;
     }
+    // Without it nothing could be made again; and a new one that the manifest names is fetched before it is needed.
+    foundation::image(view, &view.cluster.name, &mut plan);
     keep::primary(view, primary, &mut plan);
     replicas::keep(view, primary, &mut plan);
     configure::configure(view, &mut plan);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::desired::{self, Role};
 use super::super::memory::{Change, Promotion, PromotionResult};
+use super::foundation;
 use super::keep;
 use super::view::View;
 use crate::model::Seen;
@@ -222,7 +223,16 @@ fn fence(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
 fn target_is_silent(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     let to = &promotion.to;
     let Some(container) = view.container(to) else {
-        return finish(promotion, false, format!("{to} is gone"), view, plan);
+        if view.volume(to).is_none() {
+            return finish(promotion, false, format!("{to} is gone"), view, plan);
+        }
+        // Its data tells whether it was promoted, and cannot be looked into without a container.
+        if let Some(image) = foundation::image(view, to, plan)
+            && foundation::is_free(view, to, plan)
+        {
+            plan.step(view.create(to, image, "whether it was promoted has to be looked at"));
+        }
+        return;
     };
     match container.state {
         RunState::Running if view.silent_for(to).unwrap_or(0) > PATIENCE_SECS => plan.step(signal(
@@ -317,6 +327,13 @@ pub fn begin(view: &View<'_>, from: &str, to: &str, forced: bool) -> Change {
     })
 }
 
+/// The last promotion, if it was of `member` and has just failed: every try costs a moment without writes.
+pub fn failed_lately<'a>(view: &View<'a>, member: &str) -> Option<&'a PromotionResult> {
+    let last = view.memory.last_promotion.as_ref()?;
+    let fresh = view.now - last.at < PATIENCE_SECS;
+    (!last.succeeded && last.to == member && fresh).then_some(last)
+}
+
 /// `spec.primary` names the primary: editing it is the promotion.
 pub fn by_manifest(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     let Some(wanted) = view.cluster.spec.primary.as_deref().filter(|wanted| *wanted != primary) else {
@@ -338,11 +355,7 @@ pub fn by_manifest(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
             ),
         );
     }
-    if let Some(last) = &view.memory.last_promotion
-        && !last.succeeded
-        && last.to == wanted
-        && view.now - last.at < PATIENCE_SECS
-    {
+    if let Some(last) = failed_lately(view, wanted) {
         plan.wait(
             wanted,
             format!("spec.primary names it; the last try failed: {}", last.message),

@@ -129,9 +129,11 @@ pub fn is_copy(view: &View<'_>, member: &str) -> bool {
         }
         (None, Seen::Known(control)) if control.system_identifier == primary.system_identifier => {
             match control.state {
-                // A standby's last restart point says nothing of what it received after it, but all of that came
-                // from a primary of this cluster; only the timeline can betray a divergence.
-                ControlState::ShutDownInRecovery => (control.timeline, control.checkpoint),
+                // A standby's last restart point says nothing of what it received after it. On the primary's own
+                // timeline all of that came from the primary; on an older one it may lie beyond the branch point.
+                ControlState::ShutDownInRecovery if control.timeline == primary.timeline => {
+                    (control.timeline, control.checkpoint)
+                }
                 _ => return false,
             }
         }

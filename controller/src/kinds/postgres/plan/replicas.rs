@@ -49,7 +49,11 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
             ),
         );
     }
-    if !facts.slots.contains_key(&conf::slot_name(member)) {
+    if facts
+        .slots
+        .get(&conf::slot_name(member))
+        .is_none_or(|slot| slot.wal_status == "lost")
+    {
         // The slot comes first: it holds the WAL that the base backup will need.
         return plan.wait(
             member,
@@ -69,6 +73,9 @@ fn make_only(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
 }
 
 fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    if !view.has_current_volume(member, container) {
+        return replace(view, primary, member, container, plan);
+    }
     match container.state {
         RunState::Created | RunState::Exited => down(view, primary, member, container, plan),
         RunState::Running if view.facts(member).is_some_and(|f| !f.in_recovery) => {
@@ -76,7 +83,7 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
         }
         RunState::Running | RunState::Paused | RunState::Between => {
             keep::settle(view, member, Role::Replica, container, plan);
-            if let Some(facts) = view.facts(member) {
+            if let Some(facts) = view.facts(member).filter(|_| !view.is_foreign(member)) {
                 up(view, primary, member, facts, plan);
             }
         }
@@ -86,11 +93,6 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
 fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
     if !view.runs(primary) {
         return plan.wait(member, format!("{primary}, the primary, starts first"));
-    }
-    let volume = view.volume_name(member);
-    if !container.volumes.contains(&volume) {
-        // It still has the volume that a re-seed replaced: the new container gets the new one.
-        return keep::settle(view, member, Role::Replica, container, plan);
     }
     if container.exit_code == keep::EXIT_DAMAGED && container.state == RunState::Exited {
         return reseed(view, member, "its data directory is damaged", false, plan);
@@ -103,6 +105,24 @@ fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObser
             plan.again_in(Duration::from_millis(200));
         }
     }
+}
+
+/// A container with the volume that a re-seed replaced goes; the next pass seeds the new volume from the start, behind
+/// the same conditions as any other.
+fn replace(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    let accepts_writes = view.facts(member).is_some_and(|facts| !facts.in_recovery);
+    if view.primary_facts().is_none() && !accepts_writes {
+        return plan.wait(member, format!("it gets a new volume when {primary} answers"));
+    }
+    if container.state == RunState::Between {
+        return plan.wait(member, "its container is between two states");
+    }
+    let retired = container.volumes.iter().find_map(|v| view.memory.retired.get(v));
+    let cause = format!(
+        "it gets a new volume: {}",
+        retired.map_or("the old one was replaced", |r| r.reason.as_str())
+    );
+    plan.chain(keep::dismiss(view, member, container, &cause));
 }
 
 /// A member that accepts writes beside the recorded primary, which does too: it left the cluster. It is fenced, and

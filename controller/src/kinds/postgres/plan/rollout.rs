@@ -26,11 +26,13 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     let is_ready = |member: &str| view.replica_is_ready(member) && !plan.touches(member);
     let waiting: Vec<&String> = replicas.iter().filter(|m| !is_ready(m)).collect();
     let needing: Vec<(&String, Need)> = replicas.iter().filter_map(|m| Some((m, need(view, m)?))).collect();
-    if let Some((member, need)) = needing.into_iter().next() {
+    // One that is not ready anyway goes first; two that both need it must not wait for each other.
+    let chosen = needing.iter().find(|(m, _)| waiting.contains(m)).or(needing.first());
+    if let Some((member, need)) = chosen {
         let others: Vec<&str> = waiting
             .iter()
+            .filter(|m| !needing.iter().any(|(needs, _)| needs == *m))
             .map(|m| m.as_str())
-            .filter(|m| *m != member.as_str())
             .collect();
         if !others.is_empty() {
             return plan.wait(
@@ -38,8 +40,14 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
                 format!("it restarts when {} streams again", others.join(" and ")),
             );
         }
-        if !plan.touches(member) && caught_up(view, member) {
-            renew(view, member, Role::Replica, &need, plan);
+        if !plan.touches(member) {
+            if !caught_up(view, member) {
+                return plan.wait(
+                    member,
+                    format!("it restarts when it has replayed what {primary} restarted with"),
+                );
+            }
+            renew(view, member, Role::Replica, need, plan);
         }
         return;
     }
@@ -92,16 +100,12 @@ fn need_of_primary(view: &View<'_>, primary: &str) -> Option<Need> {
 
 fn need(view: &View<'_>, member: &str) -> Option<Need> {
     let container = view.container(member).filter(|c| c.state == RunState::Running)?;
+    if view.is_foreign(member) || !view.has_current_volume(member, container) {
+        return None;
+    }
     if keep::differs(view, member, container) {
-        let volume = view.volume_name(member);
-        let cause = if container.volumes.contains(&volume) {
-            "its image, ports, labels, shared memory or health check differ from the manifest".to_owned()
-        } else {
-            let retired = container.volumes.iter().find_map(|v| view.memory.retired.get(v));
-            let reason = retired.map_or("it was replaced", |r| r.reason.as_str());
-            format!("it gets a new volume: {reason}")
-        };
-        return Some(Need::Recreate(cause));
+        let cause = "its image, ports, labels, shared memory or health check differ from the manifest";
+        return Some(Need::Recreate(cause.to_owned()));
     }
     if let Some(at) = view.memory.restarts.get(member)
         && container.started_at < *at
@@ -161,6 +165,15 @@ fn renew(view: &View<'_>, member: &str, role: Role, need: &Need, plan: &mut Plan
 }
 
 fn hand_over(view: &View<'_>, primary: &str, heir: &str, plan: &mut Plan<Change>) {
+    if let Some(last) = promotion::failed_lately(view, heir) {
+        return plan.wait(
+            heir,
+            format!(
+                "it takes over so that {primary} can restart; the last try failed: {}",
+                last.message
+            ),
+        );
+    }
     plan.step(Action::new(
         heir,
         Op::Remember(promotion::begin(view, primary, heir, false)),

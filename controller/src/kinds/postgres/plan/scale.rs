@@ -24,6 +24,9 @@ pub fn down(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
 }
 
 fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    if container.state == RunState::Between {
+        return plan.wait(member, "its container is between two states");
+    }
     let cause = format!("spec.replicas is {}", view.cluster.spec.replicas);
     let mut steps: Vec<Step> = Vec::new();
     if view.cluster.spec.storage.on_scale_down == OnScaleDown::Delete {
@@ -46,14 +49,7 @@ fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
             steps.push(Action::new(member, Op::Remember(change), cause.clone()));
         }
     }
-    if container.state != RunState::Exited && container.state != RunState::Created {
-        steps.push(keep::stop(view.cluster, member, cause.clone()));
-    }
-    steps.push(Action::engine(
-        member,
-        EngineOp::RemoveContainer(container.id.clone()),
-        cause,
-    ));
+    steps.extend(keep::dismiss(view, member, container, &cause));
     plan.chain(steps);
 }
 

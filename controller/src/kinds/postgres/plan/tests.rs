@@ -1,1 +1,18 @@
+//! The planner's tests: one rule, one story, and the printed plan as the oracle.
 
+mod adoption;
+mod arbitrary;
+mod configuration;
+mod contents;
+mod foundation;
+mod parts;
+mod primary;
+mod promotion;
+mod promotion_trouble;
+mod properties;
+mod rejoining;
+mod replicas;
+mod reseeding;
+mod rollout;
+mod scaling;
+pub mod world;

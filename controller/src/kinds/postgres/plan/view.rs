@@ -86,9 +86,23 @@ impl<'a> View<'a> {
         self.server(member).and_then(Server::facts)
     }
 
-    /// The facts of the recorded primary, when it answers and is one.
+    /// The facts of the recorded primary, when it answers, is one, and has this cluster's data.
     pub fn primary_facts(&self) -> Option<&'a PgFacts> {
-        self.facts(self.primary()?).filter(|facts| !facts.in_recovery)
+        let primary = self.primary()?;
+        self.facts(primary)
+            .filter(|facts| !facts.in_recovery && !self.is_foreign(primary))
+    }
+
+    /// Whether a member's data is known to be another cluster's. Such a member is left alone.
+    pub fn is_foreign(&self, member: &str) -> bool {
+        let answered = self.facts(member).map(|facts| facts.system_identifier);
+        let found = answered.or_else(|| self.control(member).known().map(|control| control.system_identifier));
+        matches!((self.memory.system_identifier, found), (Some(ours), Some(found)) if ours != found)
+    }
+
+    /// Whether a container has the volume that its member uses now, and not one that a re-seed replaced.
+    pub fn has_current_volume(&self, member: &str, container: &ContainerObserved) -> bool {
+        container.volumes.contains(&self.volume_name(member))
     }
 
     /// The control file of a member that does not run.

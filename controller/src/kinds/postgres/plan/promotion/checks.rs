@@ -49,6 +49,7 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
         },
     ));
     checks.push(identity(view, facts));
+    checks.push(volume(view, target));
     checks.push(single_primary(view, primary));
     checks.push(settings(view, facts));
     if let Some(main) = main {
@@ -80,6 +81,19 @@ fn identity(view: &View<'_>, facts: &PgFacts) -> Check {
         same,
         format!("system identifier {}", facts.system_identifier),
     )
+}
+
+/// Its record already names a new volume: as the primary it would be made anew with that one, which is empty.
+fn volume(view: &View<'_>, target: &str) -> Check {
+    let name = "the target is not about to be seeded anew";
+    match view.container(target) {
+        Some(container) if !view.has_current_volume(target, container) => check(
+            name,
+            false,
+            format!("its volume was given up for {}", view.volume_name(target)),
+        ),
+        _ => check(name, true, view.volume_name(target)),
+    }
 }
 
 fn single_primary(view: &View<'_>, primary: &str) -> Check {

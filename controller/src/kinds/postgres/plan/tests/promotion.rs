@@ -1,0 +1,215 @@
+//! A switchover, step by step, and a forced promotion.
+
+use super::world::{HERE, World, control, slot};
+use crate::kinds::postgres::memory::Change;
+use crate::kinds::postgres::observe;
+use crate::model::container::RunState;
+use crate::model::plan::Op;
+use crate::model::postgres::{ControlState, Down};
+use crate::model::{Lsn, Seen};
+
+fn switchover() -> World {
+    World::new(2).healthy().promoting("replica-1")
+}
+
+/// The old primary is down in good order; `replica-1` has replayed beyond its last record.
+fn stopped() -> World {
+    switchover()
+        .stop("master")
+        .facts("replica-1", |facts| facts.lsn = Lsn(0x578))
+}
+
+#[test]
+fn first_the_old_primary_is_fenced_and_stopped() {
+    insta::assert_snapshot!(switchover().plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    master: checkpoint, because the checkpoint of its shutdown is then a short one
+    master: send SIGINT, because replica-1 takes over
+    ");
+    assert!(switchover().next().exclusive, "nothing else happens meanwhile");
+}
+
+#[test]
+fn its_shutdown_is_waited_for() {
+    let world = switchover().down("master", Down::ShuttingDown, "the database system is shutting down");
+    insta::assert_snapshot!(world.plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 60).plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.since(&observe::no_answer("master"), 61).plan(), @"master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod");
+}
+
+#[test]
+fn the_target_is_promoted_when_it_has_everything() {
+    insta::assert_snapshot!(stopped().plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    replica-1: promote, because master is down and it has everything
+    ");
+    let fenced = stopped().remember(|memory| memory.apply(&Change::Fenced("master".to_owned())));
+    insta::assert_snapshot!(fenced.plan(), @"replica-1: promote, because master is down and it has everything");
+}
+
+#[test]
+fn a_target_that_lags_is_waited_for_and_then_given_up() {
+    let lags = stopped().facts("replica-1", |facts| facts.lsn = HERE);
+    insta::assert_snapshot!(lags.plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
+    insta::assert_snapshot!(lags.clone().later(30).plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
+    insta::assert_snapshot!(lags.later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because it has replayed up to 0/500, and master stopped at 0/500; master stays the primary");
+}
+
+#[test]
+fn a_target_on_a_new_timeline_is_the_primary() {
+    let promoted = stopped().facts("replica-1", |facts| {
+        facts.in_recovery = false;
+        facts.timeline = 2;
+    });
+    insta::assert_snapshot!(promoted.plan(), @"replica-1: remember that replica-1 is the primary, because replica-1 is the primary");
+}
+
+#[test]
+fn afterwards_the_old_primary_follows_and_slots_are_made() {
+    let plan = stopped().facts("replica-1", |facts| {
+        facts.in_recovery = false;
+        facts.timeline = 2;
+        facts.history = vec![(1, Lsn(0x578))];
+    });
+    let change = plan.next().actions().find_map(|a| match &a.op {
+        Op::Remember(change) => Some(change.clone()),
+        Op::Engine(_) | Op::Sql(..) => None,
+    });
+    let world = plan.remember(|memory| memory.apply(&change.expect("it is remembered")));
+    assert_eq!(
+        (world.memory.primary.as_deref(), world.memory.term),
+        (Some("replica-1"), 2)
+    );
+    insta::assert_snapshot!(world.plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was stopped
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because postgresql.conf, role differ from what the manifest asks for
+    replica-1: reload the configuration, because its files changed
+    replica-2: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because postgresql.conf differ from what the manifest asks for
+    replica-2: reload the configuration, because its files changed
+    replica-1: create replication slot master, because master has none, and the WAL that it needs could be recycled
+    replica-1: create replication slot replica_2, because replica-2 has none, and the WAL that it needs could be recycled
+    replica-2: waiting, it does not stream from replica-1 yet
+    ");
+}
+
+#[test]
+fn conditions_are_looked_at_again_before_the_stop() {
+    let world = switchover().cut_off("replica-1", 1);
+    insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because the target streams: not connected; master stays the primary");
+    insta::assert_snapshot!(switchover().facts("replica-1", |f| f.replay_paused = true).plan(), @"replica-1: remember that replica-1 was not promoted, because its replay is not paused: it is paused; master stays the primary");
+    insta::assert_snapshot!(switchover().facts("replica-1", |f| f.timeline = 3).plan(), @"replica-1: remember that replica-1 was not promoted, because the target is on the primary's timeline: 3 and 1; master stays the primary");
+}
+
+#[test]
+fn a_rolled_back_promotion_starts_the_old_primary_again() {
+    let world = switchover().kill("master");
+    insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because master did not stop cleanly; master stays the primary");
+    let back = world.remember(|memory| memory.promotion = None);
+    insta::assert_snapshot!(back.plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was killed (exit code 137)
+    ");
+}
+
+#[test]
+fn a_forced_promotion_overrules_what_can_be_overruled() {
+    let lags = switchover().forced().cut_off("replica-1", 1);
+    insta::assert_snapshot!(lags.plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    master: checkpoint, because the checkpoint of its shutdown is then a short one
+    master: send SIGINT, because replica-1 takes over
+    ");
+    insta::assert_snapshot!(lags.facts("replica-1", |facts| facts.replay_paused = true).plan(), @"replica-1: remember that replica-1 was not promoted, because its replay is not paused: it is paused; master stays the primary");
+}
+
+#[test]
+fn a_forced_promotion_kills_a_silent_primary_and_not_before_it_had_a_moment() {
+    let world = switchover().forced().down("master", Down::NoAnswer, "timeout");
+    insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 2).plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.since(&observe::no_answer("master"), 3).plan(), @"master: send SIGKILL, because it does not answer (timeout), and must be known to be down before replica-1 takes over");
+}
+
+#[test]
+fn a_forced_promotion_needs_no_proof_but_a_fence() {
+    insta::assert_snapshot!(switchover().forced().kill("master").plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    replica-1: promote, because master is down and the promotion is forced
+    ");
+    insta::assert_snapshot!(switchover().forced().remove("master").plan(), @"replica-1: promote, because master is down and the promotion is forced");
+    let between = switchover()
+        .forced()
+        .container("master", |c| c.state = RunState::Between);
+    insta::assert_snapshot!(between.plan(), @"master: waiting, its container is between two states");
+    let frozen = switchover()
+        .forced()
+        .container("master", |c| c.state = RunState::Paused);
+    insta::assert_snapshot!(frozen.down("master", Down::NoAnswer, "paused").plan(), @"master: unpause container, because it is paused, and has to be known to be down");
+}
+
+#[test]
+fn the_manifest_names_the_primary() {
+    let named = World::new(2)
+        .healthy()
+        .edit(|spec| spec.primary = Some("replica-2".to_owned()));
+    insta::assert_snapshot!(named.plan(), @"replica-2: remember that replica-2 is to be promoted, because spec.primary names it");
+    insta::assert_snapshot!(named.clone().cut_off("replica-2", 1).plan(), @r"
+    replica-2: waiting, it does not stream from master yet
+    replica-2: waiting, spec.primary names it; it cannot take over yet: the target streams: not connected
+    ");
+    let busy = named.facts("master", |facts| {
+        facts.slots.insert("replica_9".to_owned(), slot("reserved", false));
+    });
+    insta::assert_snapshot!(busy.plan(), @r"
+    master: drop replication slot replica_9, because no replica uses it, and it would hold WAL for ever
+    replica-2: waiting, spec.primary names it; it takes over when what is being done is done
+    ");
+}
+
+#[test]
+fn the_manifests_wish_is_tried_again_after_a_while() {
+    let failed = |secs| {
+        let mut world = World::new(1).healthy().promoting("replica-1").kill("master");
+        let plan = world.next();
+        let changes = plan.actions().filter_map(|a| match &a.op {
+            Op::Remember(change @ Change::Promoted(_)) => Some(change.clone()),
+            Op::Remember(_) | Op::Engine(_) | Op::Sql(..) => None,
+        });
+        let changes: Vec<Change> = changes.collect();
+        world = World::new(1)
+            .healthy()
+            .edit(|spec| spec.primary = Some("replica-1".to_owned()));
+        changes.iter().for_each(|change| world.memory.apply(change));
+        world.later(secs).plan()
+    };
+    insta::assert_snapshot!(failed(29), @"replica-1: waiting, spec.primary names it; the last try failed: master did not stop cleanly");
+    insta::assert_snapshot!(failed(30), @"replica-1: remember that replica-1 is to be promoted, because spec.primary names it");
+}
+
+#[test]
+fn the_manifests_primary_is_not_promoted_over_a_dead_one() {
+    let world = World::new(1)
+        .healthy()
+        .edit(|spec| spec.primary = Some("replica-1".to_owned()));
+    insta::assert_snapshot!(world.kill("master").plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was killed (exit code 137)
+    replica-1: waiting, spec.primary names it; it takes over when what is being done is done
+    ");
+}
+
+#[test]
+fn a_clean_stop_in_recovery_proves_nothing() {
+    let world = stopped().control(
+        "master",
+        Seen::Known(control(ControlState::ShutDownInRecovery, HERE, 1)),
+    );
+    insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because master did not stop cleanly; master stays the primary");
+}

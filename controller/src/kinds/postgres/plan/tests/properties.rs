@@ -1,0 +1,228 @@
+//! What no plan may ever do, whatever the world looks like.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::arbitrary::{MEMBERS, worlds};
+use super::world::World;
+use crate::kinds::Request;
+use crate::kinds::postgres::desired;
+use crate::kinds::postgres::memory::Change;
+use crate::kinds::postgres::plan::promotion;
+use crate::kinds::postgres::request;
+use crate::model::Seen;
+use crate::model::container::RunState;
+use crate::model::labels;
+use crate::model::plan::{EngineOp, Op, Plan};
+use crate::model::postgres::{Down, Server, SqlOp};
+
+/// The engine lists its objects and tells nothing else.
+fn blind(mut world: World) -> World {
+    world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned());
+    for seen in world.observed.members.values_mut() {
+        seen.server = Server::Down(Down::NoAnswer, "timeout".to_owned());
+        seen.control = Seen::Unknown("the engine timed out".to_owned());
+        seen.role = Seen::Unknown("the engine timed out".to_owned());
+    }
+    world
+}
+
+fn engine_ops(plan: &Plan<Change>) -> impl Iterator<Item = &EngineOp> {
+    plan.actions().filter_map(|action| match &action.op {
+        Op::Engine(op) => Some(op),
+        Op::Sql(..) | Op::Remember(_) => None,
+    })
+}
+
+/// The old primary is not running in any sense, or the promoted member is the recorded primary itself.
+fn may_promote(world: &World, subject: &str) -> bool {
+    match &world.memory.promotion {
+        None => world.memory.primary.as_deref() == Some(subject),
+        Some(promotion) => {
+            let state = world.view().container(&promotion.from).map(|c| c.state);
+            let is_down = !matches!(state, Some(RunState::Running | RunState::Paused | RunState::Between));
+            subject == promotion.to && is_down
+        }
+    }
+}
+
+/// What an operation works on that exists already; what it makes has no owner yet.
+fn touched(op: &EngineOp) -> Option<&str> {
+    match op {
+        EngineOp::PullImage(_)
+        | EngineOp::CreateNetwork(_)
+        | EngineOp::CreateVolume(_)
+        | EngineOp::CreateContainer(_) => None,
+        EngineOp::Deliver(delivery) => Some(&delivery.container),
+        EngineOp::RemoveNetwork(name)
+        | EngineOp::RemoveVolume(name)
+        | EngineOp::Start(name)
+        | EngineOp::RemoveContainer(name)
+        | EngineOp::Unpause(name) => Some(name),
+        EngineOp::Signal { container, .. }
+        | EngineOp::Stop { container, .. }
+        | EngineOp::Connect { container, .. }
+        | EngineOp::UpdateLimits { container, .. }
+        | EngineOp::CheckConfig { container, .. }
+        | EngineOp::RecoverPasswords { container, .. }
+        | EngineOp::ResetPassword { container, .. } => Some(container),
+    }
+}
+
+/// Everything of ours: what is there, by name and id, and what the plan itself makes.
+fn ours(world: &World, plan: &Plan<Change>) -> BTreeSet<String> {
+    let objects = &world.observed.objects;
+    let labelled =
+        |marks: &std::collections::BTreeMap<String, String>| marks.get(labels::UID) == Some(&world.cluster.uid);
+    let containers = objects.containers.iter().filter(|c| labelled(&c.labels));
+    let named = objects
+        .volumes
+        .iter()
+        .chain(&objects.networks)
+        .filter(|o| labelled(&o.labels));
+    let made = engine_ops(plan).filter_map(|op| match op {
+        EngineOp::CreateContainer(spec) if labelled(&spec.labels) => Some(spec.name.clone()),
+        _ => None,
+    });
+    containers
+        .flat_map(|c| [c.name.clone(), c.id.clone()])
+        .chain(named.map(|o| o.name.clone()))
+        .chain(made)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn only_a_retired_and_proved_copy_is_ever_removed(world in worlds()) {
+        for op in engine_ops(&world.next()) {
+            if let EngineOp::RemoveVolume(volume) = op {
+                let retired = world.memory.retired.get(volume);
+                prop_assert!(retired.is_some_and(|r| r.proved_copy), "{volume} is no proved copy");
+                let mounted = world.observed.objects.containers.iter().any(|c| c.volumes.contains(volume));
+                prop_assert!(!mounted, "{volume} is mounted");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_promoted_while_another_primary_may_run(world in worlds()) {
+        for action in world.next().actions() {
+            if let Op::Sql(_, SqlOp::Promote) = action.op {
+                prop_assert!(may_promote(&world, &action.subject), "{action}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_data_is_never_initialised_again(world in worlds()) {
+        for op in engine_ops(&world.next()) {
+            if let EngineOp::Deliver(delivery) = op {
+                let bootstraps = delivery.files.iter().any(|f| f.name == "role" && f.text == "bootstrap\n");
+                prop_assert!(!bootstraps || world.memory.system_identifier.is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_never_touched(world in worlds()) {
+        let plan = world.next();
+        let ours = ours(&world, &plan);
+        for name in engine_ops(&plan).filter_map(touched) {
+            prop_assert!(ours.contains(name), "{name} is not ours");
+        }
+    }
+
+    #[test]
+    fn no_container_is_started_by_two_chains(world in worlds()) {
+        let mut started = BTreeSet::new();
+        for chain in &world.next().chains {
+            for action in chain {
+                if let Op::Engine(EngineOp::Start(name)) = &action.op {
+                    prop_assert!(started.insert(name.clone()), "{name} is started twice");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_recorded_primary_is_started_to_write_and_never_during_a_promotion(world in worlds()) {
+        for action in world.next().actions() {
+            if let Op::Engine(EngineOp::Start(_)) = &action.op {
+                prop_assert!(world.memory.promotion.is_none(), "{action}");
+            }
+            if let Op::Engine(EngineOp::Deliver(delivery)) = &action.op {
+                let writes = delivery.files.iter().any(|f| f.name == "role" && f.text != "replica\n");
+                prop_assert!(!writes || world.memory.primary.as_deref() == Some(&action.subject), "{action}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_volume_is_never_decided_on_twice(world in worlds()) {
+        for action in world.next().actions() {
+            if let Op::Remember(Change::Reseed { member, volume, .. }) = &action.op {
+                let container = world.view().container(member).expect("it has a container");
+                prop_assert!(container.volumes.contains(volume), "{member} does not use {volume}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_neither_destroyed_nor_stopped_nor_promoted(world in worlds()) {
+        let world = blind(world);
+        for action in world.next().actions() {
+            let is_safe = match &action.op {
+                Op::Engine(op) => !matches!(
+                    op,
+                    EngineOp::RemoveVolume(_)
+                        | EngineOp::RemoveContainer(_)
+                        | EngineOp::CreateVolume(_)
+                        | EngineOp::Stop { .. }
+                ),
+                Op::Sql(_, op) => *op != SqlOp::Promote,
+                Op::Remember(Change::Reseed { proved_copy, .. }) => !proved_copy,
+                Op::Remember(Change::Promoted(result)) => !result.succeeded,
+                Op::Remember(change) => !matches!(change, Change::Adopt { .. } | Change::Bootstrap(_)),
+            };
+            prop_assert!(is_safe, "{action}");
+        }
+    }
+
+    #[test]
+    fn a_failed_condition_that_no_force_overrules_refuses_a_promotion(
+        world in worlds(), member in prop::sample::select(MEMBERS.to_vec()), force in any::<bool>(),
+    ) {
+        let mut world = world;
+        world.memory.promotion = None;
+        let view = world.view();
+        let holds = promotion::checks(&view, member).iter().all(|c| c.holds || (force && c.forceable));
+        let request = Request::Promote { member: member.to_owned(), force, dry_run: false };
+        let promotes = request::answer(&view, &request).changes.iter().any(|c| matches!(c, Change::Promote(_)));
+        prop_assert!(holds || !promotes);
+        let dry = Request::Promote { member: member.to_owned(), force, dry_run: true };
+        prop_assert!(request::answer(&view, &dry).changes.is_empty());
+    }
+}
+
+#[test]
+fn a_healthy_cluster_of_any_size_with_any_primary_needs_nothing() {
+    for replicas in 0..=5 {
+        for primary in ["master", "replica-1", "replica-3", "replica-9"] {
+            let world = World::new(replicas).healthy_with(primary);
+            assert_eq!(
+                world.plan(),
+                "nothing to do\n",
+                "{replicas} replicas, primary {primary}"
+            );
+            let image = world.view().image().cloned().expect("an image");
+            let spec = desired::container(&world.cluster, primary, 1, &image);
+            assert_eq!(
+                spec.hash(),
+                desired::container(&world.cluster, primary, 1, &image).hash()
+            );
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Connections to servers, as a client on the host has them: through the published port.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::Done;
+
+/// How long a client waits for one address.
+pub const CONNECT: Duration = Duration::from_millis(200);
+
+/// Where a server is reached, as the superuser.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The published port.
+    pub port: u16,
+    /// The superuser's password.
+    pub password: String,
+}
+
+/// Logs in.
+pub async fn connect(address: &Address) -> Done<Client> {
+    let mut config = Config::new();
+    config
+        .host("127.0.0.1")
+        .port(address.port)
+        .user("postgres")
+        .password(&address.password)
+        .dbname("postgres")
+        .application_name("bench");
+    let (client, connection) = timeout(CONNECT, config.connect(NoTls)).await??;
+    tokio::task::spawn_local(async move {
+        // Its error comes to whoever waits for an answer.
+        let _ = connection.await;
+    });
+    Ok(client)
+}
+
+/// Logs in, trying again for a while.
+pub async fn connect_patiently(address: &Address) -> Done<Client> {
+    let mut last = None;
+    for _ in 0..200 {
+        match connect(address).await {
+            Ok(client) => return Ok(client),
+            Err(failure) => last = Some(failure),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let why = last.map_or_else(String::new, |failure| failure.to_string());
+    Err(format!("nobody answers on port {}: {why}", address.port).into())
+}
+
+/// When a standby's present stream began on its primary, in seconds since the epoch; `None` while it does not stream.
+pub async fn stream(primary: &Client, standby: &str) -> Done<Option<f64>> {
+    let sql = "select extract(epoch from backend_start)::float8 from pg_stat_replication \
+               where application_name = $1 and state = 'streaming'";
+    let row = primary.query_opt(sql, &[&standby]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
