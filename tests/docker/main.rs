@@ -13,6 +13,7 @@ mod bring_up;
 mod configuration;
 mod edits;
 mod engine;
+mod engines;
 mod healing;
 mod input;
 mod neighbours;

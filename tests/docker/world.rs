@@ -1,6 +1,5 @@
 //! One test's world: an agent with its manifest and state directory, and the containers that it keeps.
 
-use std::cell::Cell;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+pub use crate::engines::{docker, docker_output, on_engine, until};
+
 /// How long anything may take. Generous: it only ever passes when something is wrong.
-const DEADLINE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(50);
+pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const POLL: Duration = Duration::from_millis(50);
 
 /// What a command came to.
 #[derive(Debug)]
@@ -345,43 +346,7 @@ pub fn replace(path: &Path, text: &str) {
     fs::rename(&temporary, path).unwrap();
 }
 
-/// Runs docker and returns what it printed; it must succeed.
-pub fn docker(arguments: &[&str]) -> String {
-    let output = docker_output(arguments);
-    assert_eq!(output.code, 0, "docker {arguments:?}: {}", output.err);
-    output.out.trim().to_owned()
-}
-
-/// Runs docker.
-pub fn docker_output(arguments: &[&str]) -> Output {
-    let mut command = Command::new("docker");
-    if let Some(host) = ENGINE.take() {
-        command.args(["-H", &host]);
-        ENGINE.set(Some(host));
-    }
-    run(command.args(arguments))
-}
-
-thread_local! {
-    /// The engine that this test's containers live on, where it is not the host's.
-    static ENGINE: Cell<Option<String>> = const { Cell::new(None) };
-}
-
-/// Sets the engine that this test's docker commands go to.
-pub fn on_engine(host: Option<String>) {
-    ENGINE.set(host);
-}
-
-/// Waits until something holds that has to do with no world.
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < DEADLINE, "waited in vain until {what}");
-        std::thread::sleep(POLL);
-    }
-}
-
-fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output().unwrap();
     Output {
         code: output.status.code().unwrap_or(-1),

@@ -201,8 +201,8 @@ fn rules_of_the_kind_are_shown_where_they_apply() {
 }
 
 #[test]
-fn rules_of_the_kind_wait_for_the_schema() {
-    assert!(!errors_of_spec("hba:\n- host all all all trust").contains("anybody"));
+fn rules_of_the_kind_are_told_in_the_same_go_as_the_schemas() {
+    assert!(errors_of_spec("hba:\n- host all all all trust").contains("anybody"));
 }
 
 #[test]

@@ -36,28 +36,29 @@ pub fn lay(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
     false
 }
 
-/// The image, or the step or note that leads to it.
-pub fn image<'a>(view: &View<'a>, subject: &str, plan: &mut Plan<Change>) -> Option<&'a ImageFacts> {
+/// The image, or the step or note that leads to it, said once however many members need it.
+pub fn image<'a>(view: &View<'a>, plan: &mut Plan<Change>) -> Option<&'a ImageFacts> {
+    let subject = &view.cluster.name;
     let name = &view.cluster.spec.image;
+    let mut said = Plan::default();
     match &view.observed.objects.image {
         Seen::Known(image) => return Some(image),
-        Seen::Unknown(why) => plan.wait(subject, format!("image {name} could not be looked at: {why}")),
-        Seen::Absent if view.cluster.spec.pull_policy == PullPolicy::Never => plan.block(
+        Seen::Unknown(why) => said.wait(subject, format!("image {name} could not be looked at: {why}")),
+        Seen::Absent if view.cluster.spec.pull_policy == PullPolicy::Never => said.block(
             subject,
             "ImageMissing",
             format!("image {name} is missing and spec.pullPolicy is Never; load it, or change the policy"),
         ),
         Seen::Absent => {
             let pull = EngineOp::PullImage(name.clone());
-            let planned = plan
-                .actions()
-                .any(|a| a.op == crate::model::plan::Op::Engine(pull.clone()));
-            if planned {
-                plan.wait(subject, format!("image {name} is being pulled"));
-            } else {
-                plan.step(Action::engine(subject, pull, "it is missing"));
-            }
+            said.step(Action::engine(subject, pull, "it is missing"));
         }
+    }
+    if !said.chains.iter().all(|chain| plan.chains.contains(chain)) {
+        plan.chains.extend(said.chains);
+    }
+    if !said.notes.iter().all(|note| plan.notes.contains(note)) {
+        plan.notes.extend(said.notes);
     }
     None
 }

@@ -111,7 +111,7 @@ fn reveal_stopped(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &m
     if !foundation::lay(view, plan) {
         return true;
     }
-    let Some(image) = foundation::image(view, &view.cluster.name, plan) else {
+    let Some(image) = foundation::image(view, plan) else {
         return true;
     };
     for (member, generation) in hidden {

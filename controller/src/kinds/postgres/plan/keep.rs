@@ -90,7 +90,7 @@ fn ask_for_promotion(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
 
 /// Makes a member's container, and its volume if there is none. The caller made sure that an empty volume is right.
 pub fn make(view: &View<'_>, member: &str, role: Role, plan: &mut Plan<Change>) {
-    let Some(image) = foundation::image(view, member, plan) else {
+    let Some(image) = foundation::image(view, plan) else {
         return;
     };
     if !foundation::is_free(view, member, plan) || !foundation::fits_volume(view, member, image, plan) {

@@ -41,7 +41,7 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
         return plan;
     }
     // Without it nothing could be made again; and a new one that the manifest names is fetched before it is needed.
-    foundation::image(view, &view.cluster.name, &mut plan);
+    foundation::image(view, &mut plan);
     keep::primary(view, primary, &mut plan);
     replicas::keep(view, primary, &mut plan);
     configure::configure(view, &mut plan);

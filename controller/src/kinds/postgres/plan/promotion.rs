@@ -227,7 +227,7 @@ fn target_is_silent(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Chan
             return finish(promotion, false, format!("{to} is gone"), view, plan);
         }
         // Its data tells whether it was promoted, and cannot be looked into without a container.
-        if let Some(image) = foundation::image(view, to, plan)
+        if let Some(image) = foundation::image(view, plan)
             && foundation::is_free(view, to, plan)
         {
             plan.step(view.create(to, image, "whether it was promoted has to be looked at"));

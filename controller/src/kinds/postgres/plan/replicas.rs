@@ -64,7 +64,7 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
 }
 
 fn make_only(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
-    let Some(image) = super::foundation::image(view, member, plan) else {
+    let Some(image) = super::foundation::image(view, plan) else {
         return;
     };
     if super::foundation::is_free(view, member, plan) && super::foundation::fits_volume(view, member, image, plan) {

@@ -141,7 +141,7 @@ fn renew(view: &View<'_>, member: &str, role: Role, need: &Need, plan: &mut Plan
         steps.extend(view.start(member, role, cause));
         return plan.chain(steps);
     }
-    let Some(image) = foundation::image(view, member, plan) else {
+    let Some(image) = foundation::image(view, plan) else {
         return;
     };
     if !foundation::fits_volume(view, member, image, plan) {

@@ -67,7 +67,7 @@ fn a_missing_image_is_pulled_once_for_all_members() {
     let mut world = World::new(1).healthy().remove("master").remove("replica-1");
     world.observed.objects.image = Seen::Absent;
     insta::assert_snapshot!(world.plan(), @r"
-    master: pull image postgres:17, because it is missing
+    pg: pull image postgres:17, because it is missing
     replica-1: waiting, master has to answer before a replica can be seeded
     ");
 }
@@ -77,7 +77,7 @@ fn a_missing_image_that_must_not_be_pulled_is_an_obstacle() {
     let mut world = founded(0).edit(|spec| spec.pull_policy = PullPolicy::Never);
     world.observed.objects.image = Seen::Absent;
     insta::assert_snapshot!(world.plan(), @r"
-    master: blocked, image postgres:17 is missing and spec.pullPolicy is Never; load it, or change the policy
+    pg: blocked, image postgres:17 is missing and spec.pullPolicy is Never; load it, or change the policy
     pg: waiting, a member has to answer before the new configuration can be checked
     ");
 }
@@ -87,7 +87,7 @@ fn nothing_is_made_of_an_image_that_could_not_be_looked_at() {
     let mut world = founded(1);
     world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned());
     insta::assert_snapshot!(world.plan(), @r"
-    master: waiting, image postgres:17 could not be looked at: the engine timed out
+    pg: waiting, image postgres:17 could not be looked at: the engine timed out
     replica-1: waiting, master has to answer before a replica can be seeded
     pg: waiting, a member has to answer before the new configuration can be checked
     ");
@@ -101,6 +101,7 @@ fn an_unknown_image_is_no_reason_to_recreate_or_to_leave_a_member_down() {
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
     master: start container, because it was stopped
+    pg: waiting, image postgres:17 could not be looked at: the engine timed out
     ");
 }
 

@@ -1,0 +1,43 @@
+//! Docker commands of a test, and which engine they go to.
+
+use std::cell::Cell;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::world::{DEADLINE, Output, POLL, run};
+
+/// Runs docker and returns what it printed; it must succeed.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = docker_output(arguments);
+    assert_eq!(output.code, 0, "docker {arguments:?}: {}", output.err);
+    output.out.trim().to_owned()
+}
+
+/// Runs docker.
+pub fn docker_output(arguments: &[&str]) -> Output {
+    let mut command = Command::new("docker");
+    if let Some(host) = ENGINE.take() {
+        command.args(["-H", &host]);
+        ENGINE.set(Some(host));
+    }
+    run(command.args(arguments))
+}
+
+thread_local! {
+    /// The engine that this test's containers live on, where it is not the host's.
+    static ENGINE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Sets the engine that this test's docker commands go to.
+pub fn on_engine(host: Option<String>) {
+    ENGINE.set(host);
+}
+
+/// Waits until something holds that has to do with no world.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < DEADLINE, "waited in vain until {what}");
+        std::thread::sleep(POLL);
+    }
+}
