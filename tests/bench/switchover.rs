@@ -17,8 +17,11 @@ const AROUND: usize = 60;
 
 /// The parts of a switchover by the agent: each begins with the step that has these words and ends with the next one's.
 const PARTS: [(&str, &str); 3] = [
-    ("send SIGINT", "- signal -> the old primary is seen to be down"),
-    ("because fenced", "- fence -> promotion request"),
+    (
+        "because fenced",
+        "- fence and checkpoint, while the old primary still serves",
+    ),
+    ("send SIGINT", "- signal -> promotion request"),
     (": promote, because", "- promotion request -> the new primary is seen"),
 ];
 /// The step that ends the last part.

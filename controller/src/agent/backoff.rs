@@ -54,6 +54,11 @@ impl Backoff {
         }
     }
 
+    /// All was as wanted: the same steps again are no loop, but another disturbance.
+    pub fn settled(&mut self) {
+        self.repeats.clear();
+    }
+
     /// The wanted state changed: all is worth a new try.
     pub fn clear(&mut self) {
         self.failures.clear();
@@ -107,7 +112,8 @@ mod tests {
         }
         backoff.succeeded("deliver");
         assert!(backoff.pause("deliver").is_some());
-        tokio::time::advance(LONGEST * 3).await;
+        backoff.settled();
+        tokio::time::advance(LONGEST).await;
         backoff.succeeded("deliver");
         assert!(backoff.pause("deliver").is_none());
     }

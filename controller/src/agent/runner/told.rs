@@ -19,6 +19,9 @@ impl<K: Kind> State<K> {
             }
             status.notes.push(text);
         }
+        if status.is_ready() {
+            self.backoff.settled();
+        }
         status.conditions.push(self.manifest());
         if self.record.paused {
             let message = format!("nothing is done until `reconciler resume {}`", self.record.name);
