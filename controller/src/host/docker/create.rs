@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_spec_becomes_the_body_of_a_create_call() {
-        let spec = fixture::container_spec("h3-unit");
+        let spec = fixture::container_spec("unit");
         let value = serde_json::to_value(body(&spec)).unwrap();
         assert_eq!(value["Cmd"], serde_json::json!([]));
         assert_eq!(value["Healthcheck"]["Interval"], 1_000_000_000_i64);
@@ -216,10 +216,7 @@ mod tests {
             (&binding["HostIp"], &binding["HostPort"]),
             (&"127.0.0.1".into(), &"55432".into())
         );
-        assert_eq!(
-            value["NetworkingConfig"]["EndpointsConfig"]["h3-unit"]["Aliases"][0],
-            "a"
-        );
+        assert_eq!(value["NetworkingConfig"]["EndpointsConfig"]["unit"]["Aliases"][0], "a");
     }
 
     #[test]

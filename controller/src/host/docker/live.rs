@@ -52,7 +52,7 @@ impl Story {
             grace_secs: 5,
         };
         self.op(stop).await.unwrap();
-        for name in [NAME, "h3-live-2"] {
+        for name in [NAME, "reconciler-live-2"] {
             self.op(EngineOp::RemoveContainer(name.to_owned())).await.unwrap();
         }
         self.op(EngineOp::RemoveVolume(NAME.to_owned())).await.unwrap();
@@ -72,14 +72,14 @@ impl Story {
         let error = self.op(EngineOp::CreateContainer(Box::new(other))).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Conflict);
         let mut foreign = named();
-        foreign.labels = marks("h3-other");
+        foreign.labels = marks("reconciler-live-other");
         for op in [
             EngineOp::CreateVolume(foreign.clone()),
             EngineOp::CreateNetwork(foreign),
         ] {
             assert_eq!(self.op(op).await.unwrap_err().kind, FailureKind::Conflict);
         }
-        let mut lost = container_spec("h3-live-3");
+        let mut lost = container_spec("reconciler-live-3");
         lost.volume.name = "reconciler-no-such-volume".to_owned();
         let error = self.op(EngineOp::CreateContainer(Box::new(lost))).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::NotFound);
@@ -92,7 +92,7 @@ impl Story {
         assert_eq!(role, Seen::Known(b"bootstrap\n".to_vec()));
         assert!(
             self.docker
-                .read_file("h3-none", "/etc/passwd")
+                .read_file("reconciler-none", "/etc/passwd")
                 .await
                 .unknown()
                 .is_some()
@@ -174,7 +174,7 @@ impl Story {
     }
 
     async fn meets_a_taken_port(&self) {
-        let mut second = container_spec("h3-live-2");
+        let mut second = container_spec("reconciler-live-2");
         (second.volume.name, second.network, second.labels) = (NAME.to_owned(), NAME.to_owned(), marks(NAME));
         for port in [55432, 55433] {
             let _held = std::net::TcpListener::bind("127.0.0.1:55433").unwrap();

@@ -77,7 +77,8 @@ pub enum PullPolicy {
     /// Only when the engine does not have it.
     #[default]
     IfNotPresent,
-    /// Before a container is made.
+    /// Before a change of the manifest replaces a container. One that was lost is made again from the image that is there:
+    /// a registry that is down must not keep a database down.
     Always,
     /// Never: a missing image is an obstacle.
     Never,

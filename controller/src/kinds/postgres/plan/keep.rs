@@ -67,6 +67,9 @@ fn ask_for_promotion(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let volume = view.volume_name(member);
     let mut holders: Vec<String> = view.replicas();
     holders.retain(|replica| view.volume(replica).is_some());
+    // The one that has received most comes first: it is the one that is suggested.
+    let reach = |member: &String| view.facts(member).map(|f| (f.timeline, f.lsn.max(f.receive_lsn)));
+    holders.sort_by_key(|member| std::cmp::Reverse(reach(member)));
     if holders.is_empty() {
         return plan.confirm(
             member,

@@ -4,7 +4,7 @@
 use super::super::desired::Role;
 use super::super::memory::Change;
 use super::super::observe;
-use super::super::spec::PrimaryUpdate;
+use super::super::spec::{PrimaryUpdate, PullPolicy};
 use super::foundation;
 use super::keep;
 use super::promotion;
@@ -150,6 +150,10 @@ fn renew(view: &View<'_>, member: &str, role: Role, need: &Need, plan: &mut Plan
     let Some(container) = view.container(member) else {
         return;
     };
+    if view.cluster.spec.pull_policy == PullPolicy::Always {
+        let pull = EngineOp::PullImage(view.cluster.spec.image.clone());
+        steps.push(Action::engine(member, pull, "spec.pullPolicy is Always"));
+    }
     steps.push(keep::stop(view.cluster, member, cause));
     steps.push(Action::engine(
         member,

@@ -4,6 +4,7 @@ use super::answer;
 use crate::kinds::postgres::memory::{Change, Memory};
 use crate::kinds::postgres::plan::tests::world::{SYSTEM, World};
 use crate::kinds::{Reply, Request};
+use crate::model::Lsn;
 use crate::model::postgres::Down;
 
 fn ask(world: &World, member: &str, force: bool, dry_run: bool) -> Reply<Change> {
@@ -178,4 +179,21 @@ fn all_members_or_one_are_restarted() {
     assert_eq!(restart(None).changes.len(), 2);
     assert_eq!(restart(Some("replica-1")).changes.len(), 1);
     insta::assert_snapshot!(restart(Some("replica-4")).message, @"there is no member replica-4; the members are master, replica-1");
+}
+
+#[test]
+fn without_a_primary_a_replica_that_has_less_than_another_is_not_promoted_unless_forced() {
+    let world = World::new(2)
+        .healthy()
+        .kill("master")
+        .facts("replica-2", |facts| facts.receive_lsn = Lsn(facts.lsn.0 + 4096));
+    let reply = promote(&world, "replica-1");
+    assert!(!reply.accepted);
+    assert!(reply.message.contains("no other replica has more"), "{}", reply.message);
+    assert!(
+        !promote(&world, "replica-2")
+            .message
+            .contains("no other replica has more")
+    );
+    assert!(force(&world, "replica-1").accepted, "the user decides");
 }

@@ -52,10 +52,21 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     checks.push(volume(view, target));
     checks.push(single_primary(view, primary));
     checks.push(settings(view, facts));
-    if let Some(main) = main {
-        checks.extend(following(view, target, facts, main));
+    match main {
+        Some(main) => checks.extend(following(view, target, facts, main)),
+        None => checks.extend(ahead(view, target, facts)),
     }
     checks
+}
+
+/// Without a primary to catch up from, what another replica has beyond the target is lost by promoting the target.
+fn ahead(view: &View<'_>, target: &str, facts: &PgFacts) -> Option<Check> {
+    let reach = |facts: &PgFacts| (facts.timeline, facts.lsn.max(facts.receive_lsn));
+    let others = view.replicas().into_iter().filter(|member| member != target);
+    let known = others.filter_map(|member| Some((reach(view.facts(&member)?), member)));
+    let ((_, lsn), member) = known.filter(|(theirs, _)| *theirs > reach(facts)).max()?;
+    let found = format!("{member} has received up to {lsn}, {target} up to {}", reach(facts).1);
+    Some(check("no other replica has more", false, found).or_force())
 }
 
 fn membership(view: &View<'_>, primary: &str, target: &str) -> Check {

@@ -2,7 +2,7 @@
 
 use super::world::{NOW, World};
 use crate::kinds::postgres::memory::PromotionResult;
-use crate::kinds::postgres::spec::PrimaryUpdate;
+use crate::kinds::postgres::spec::{PrimaryUpdate, PullPolicy};
 use crate::model::Lsn;
 
 fn pending(world: World, member: &str) -> World {
@@ -195,4 +195,19 @@ fn a_requested_restart_happens_once() {
     ");
     let restarted = world.container("replica-1", |c| c.started_at = NOW);
     insta::assert_snapshot!(restarted.plan(), @"nothing to do");
+}
+
+#[test]
+fn a_newer_image_of_the_same_name_is_fetched_before_a_container_is_replaced_if_the_manifest_says_so() {
+    let world = World::new(0).healthy().edit(|spec| {
+        spec.pull_policy = PullPolicy::Always;
+        spec.ports.base = Some(7000);
+    });
+    let plan = world.plan();
+    let first = plan.lines().next().unwrap_or_default();
+    assert_eq!(
+        first,
+        "master: pull image postgres:17, because spec.pullPolicy is Always"
+    );
+    assert!(plan.contains("master: create container"), "{plan}");
 }
