@@ -20,4 +20,5 @@ mod neighbours;
 mod promotion;
 mod reseed;
 mod scale;
+mod versions;
 mod world;
