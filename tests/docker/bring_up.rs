@@ -20,7 +20,7 @@ fn a_manifest_becomes_a_cluster_with_its_databases_roles_and_extensions() {
     assert_eq!(world.sql("master", "postgres", owner), "app");
     let role = "select rolcanlogin, rolconnlimit from pg_roles where rolname in ('app', 'readers') order by rolname";
     assert_eq!(world.sql("master", "postgres", role), "t|7\nf|-1");
-    let streaming = "select string_agg(application_name || ' ' || state || ' ' || sync_state, ', ' order by 1) from pg_stat_replication";
+    let streaming = "select string_agg(application_name || ' ' || state || ' ' || sync_state, ', ' order by application_name) from pg_stat_replication";
     assert_eq!(
         world.sql("master", "postgres", streaming),
         "replica-1 streaming async, replica-2 streaming async"

@@ -7,7 +7,7 @@ fn slots(world: &World, member: &str) -> String {
     world.sql(
         member,
         "postgres",
-        "select coalesce(string_agg(slot_name, ' ' order by 1), '') from pg_replication_slots",
+        "select coalesce(string_agg(slot_name, ' ' order by slot_name), '') from pg_replication_slots",
     )
 }
 
