@@ -247,4 +247,17 @@ pub struct Objects {
     pub foreign_networks: Vec<String>,
     /// The image that the manifest names.
     pub image: Seen<ImageFacts>,
+    /// The file system that holds the volumes.
+    pub disk: Seen<Disk>,
+}
+
+/// A file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// A directory in it.
+    pub path: String,
+    /// Bytes that a member may still write.
+    pub free_bytes: u64,
+    /// All bytes of it.
+    pub total_bytes: u64,
 }

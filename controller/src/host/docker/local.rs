@@ -45,7 +45,7 @@ pub(super) async fn read_file(docker: &Docker, container: &str, path: &str) -> O
 
 /// Whether the engine runs on the host that this process sees: not from inside a container, not through a forwarded
 /// socket.
-async fn is_here(docker: &Docker) -> bool {
+pub(super) async fn is_here(docker: &Docker) -> bool {
     if docker.own_id.is_some() {
         return false;
     }

@@ -6,6 +6,7 @@ mod archive;
 mod convert;
 mod create;
 mod deliver;
+mod disk;
 mod errors;
 mod events;
 mod exec;
@@ -58,6 +59,8 @@ pub struct Docker {
     own_id: Option<String>,
     /// Whether the engine runs on this host; empty until it was asked.
     is_here: Cell<Option<bool>>,
+    /// Where the engine keeps its volumes; empty until it was asked.
+    root: RefCell<Option<String>>,
 }
 
 impl Docker {
@@ -73,6 +76,7 @@ impl Docker {
             users: RefCell::default(),
             own_id: own::container_id(),
             is_here: Cell::new(None),
+            root: RefCell::default(),
         })
     }
 

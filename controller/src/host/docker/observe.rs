@@ -6,7 +6,7 @@ use bollard::models::{ContainerSummary, Network, Volume};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use futures_util::future::join_all;
 
-use super::{Docker, LOOK, convert};
+use super::{Docker, LOOK, convert, disk};
 use crate::host::{Ask, FailureKind, HostError, Owner};
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, ImageFacts, Objects};
@@ -16,11 +16,12 @@ use crate::model::labels;
 pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostError> {
     let ours = format!("{}={}", labels::UID, ask.uid);
     let filter = if ask.neighbours { None } else { Some(ours.as_str()) };
-    let (summaries, volumes, networks, image) = tokio::join!(
+    let (summaries, volumes, networks, image, disk) = tokio::join!(
         summaries(docker, filter),
         volumes(docker, filter),
         networks(docker, filter),
         image(docker, &ask.image),
+        disk::of_volumes(docker),
     );
     let (ours, neighbours): (Vec<_>, Vec<_>) = summaries?.into_iter().partition(|summary| {
         let uid = summary.labels.as_ref().and_then(|labels| labels.get(labels::UID));
@@ -30,6 +31,7 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
         containers: inspect_all(docker, &ours).await?,
         neighbours: neighbours.into_iter().map(convert::neighbour).collect(),
         image,
+        disk,
         ..Objects::default()
     };
     for volume in volumes?.into_iter().map(convert::volume) {
