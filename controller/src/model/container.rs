@@ -1,6 +1,6 @@
 //! Containers, volumes and networks: as they are wanted, and as the engine shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -202,6 +202,8 @@ pub struct ContainerObserved {
     pub health: Health,
     /// Addresses by network name; an empty address while it does not run.
     pub networks: BTreeMap<String, String>,
+    /// The DNS names that it was given, by network name; the engine's own are not among them.
+    pub aliases: BTreeMap<String, BTreeSet<String>>,
     /// The names of the volumes that it mounts.
     pub volumes: Vec<String>,
     /// CPU and memory, as the engine applies them.

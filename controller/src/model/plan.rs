@@ -55,6 +55,13 @@ pub enum EngineOp {
         /// Its DNS names there.
         aliases: Vec<String>,
     },
+    /// Detaches a container from a network, whether it runs or not.
+    Disconnect {
+        /// The container.
+        container: String,
+        /// The network.
+        network: String,
+    },
     /// Thaws a paused container.
     Unpause(String),
     /// Changes CPU and memory in place.
@@ -283,7 +290,10 @@ impl fmt::Display for EngineOp {
             EngineOp::Signal { signal, .. } => write!(f, "send {signal}"),
             EngineOp::Stop { grace_secs, .. } => write!(f, "stop container ({grace_secs} s grace)"),
             EngineOp::RemoveContainer(_) => write!(f, "remove container"),
-            EngineOp::Connect { network, .. } => write!(f, "connect to network {network}"),
+            EngineOp::Connect { network, aliases, .. } => {
+                write!(f, "connect to network {network} as {}", aliases.join(", "))
+            }
+            EngineOp::Disconnect { network, .. } => write!(f, "disconnect from network {network}"),
             EngineOp::Unpause(_) => write!(f, "unpause container"),
             EngineOp::UpdateLimits { .. } => write!(f, "update cpu and memory limits"),
             EngineOp::CheckConfig { .. } => write!(f, "check the new configuration"),

@@ -121,6 +121,7 @@ impl Realm {
                 finished_at: 0,
                 health: Health::Pending,
                 networks: BTreeMap::from([(spec.network.clone(), String::new())]),
+                aliases: BTreeMap::new(),
                 volumes: vec![spec.volume.name.clone()],
                 limits: spec.limits.clone(),
             },
@@ -169,6 +170,23 @@ impl Realm {
         machine.seen.state = RunState::Exited;
         machine.seen.exit_code = exit_code;
         machine.seen.networks.insert(machine.network.clone(), String::new());
+        Some(())
+    }
+
+    /// Attaches a container to a network under names.
+    pub fn attach(&mut self, container: &str, network: &str, aliases: &[String]) -> Option<()> {
+        let seen = &mut self.machines.get_mut(container)?.seen;
+        seen.networks.insert(network.to_owned(), "10.0.1.2".to_owned());
+        seen.aliases
+            .insert(network.to_owned(), aliases.iter().cloned().collect());
+        Some(())
+    }
+
+    /// Detaches a container from a network.
+    pub fn detach(&mut self, container: &str, network: &str) -> Option<()> {
+        let seen = &mut self.machines.get_mut(container)?.seen;
+        seen.networks.remove(network);
+        seen.aliases.remove(network);
         Some(())
     }
 

@@ -100,12 +100,19 @@ impl EngineWrite for SimHost {
             EngineOp::Start(container) => self.with(container, |realm| realm.start(container))?,
             EngineOp::Stop { container, .. } => self.with(container, |realm| realm.end(container, 0))?,
             EngineOp::RemoveContainer(container) => self.remove(container)?,
+            EngineOp::Connect {
+                container,
+                network,
+                aliases,
+            } => self.with(container, |realm| realm.attach(container, network, aliases))?,
+            EngineOp::Disconnect { container, network } => {
+                self.with(container, |realm| realm.detach(container, network))?;
+            }
             EngineOp::CheckConfig { .. } => {}
             EngineOp::PullImage(_)
             | EngineOp::RemoveNetwork(_)
             | EngineOp::RemoveVolume(_)
             | EngineOp::Signal { .. }
-            | EngineOp::Connect { .. }
             | EngineOp::Unpause(_)
             | EngineOp::UpdateLimits { .. }
             | EngineOp::RecoverPasswords { .. }

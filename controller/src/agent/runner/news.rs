@@ -14,6 +14,7 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         EngineOp::Signal { .. } => "Signalled",
         EngineOp::Stop { .. } => "Stopped",
         EngineOp::Connect { .. } => "Connected",
+        EngineOp::Disconnect { .. } => "Disconnected",
         EngineOp::Unpause(_) => "Unpaused",
         EngineOp::UpdateLimits { .. } => "Updated",
         EngineOp::RecoverPasswords { .. } => "PasswordsRecovered",

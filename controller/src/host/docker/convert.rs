@@ -24,8 +24,11 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container
     let config = inspected.config.unwrap_or_default();
     let state = inspected.state.unwrap_or_default();
     let networks = inspected.network_settings.and_then(|settings| settings.networks);
+    let networks = networks.unwrap_or_default();
+    let id = inspected.id?;
     Some(ContainerObserved {
-        id: inspected.id?,
+        aliases: aliases(&id, &networks),
+        id,
         name: plain_name(&inspected.name?),
         labels: labels(config.labels),
         state: run_state(state.status),
@@ -35,7 +38,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container
         started_at: unix_secs(state.started_at.as_deref()),
         finished_at: unix_secs(state.finished_at.as_deref()),
         health: health(&state),
-        networks: addresses(networks.unwrap_or_default()),
+        networks: addresses(networks),
         volumes: volume_names(inspected.mounts.unwrap_or_default()),
         limits: limits(&inspected.host_config.unwrap_or_default()),
     })
@@ -121,6 +124,19 @@ fn addresses(networks: HashMap<String, EndpointSettings>) -> BTreeMap<String, St
         .collect()
 }
 
+/// The names that were asked for. Engines below 25 add the short id to them, later ones keep it apart.
+fn aliases(id: &str, networks: &HashMap<String, EndpointSettings>) -> BTreeMap<String, BTreeSet<String>> {
+    let short: String = id.chars().take(12).collect();
+    let given = |endpoint: &EndpointSettings| {
+        let all = endpoint.aliases.iter().flatten();
+        all.filter(|alias| **alias != short).cloned().collect()
+    };
+    networks
+        .iter()
+        .map(|(name, endpoint)| (name.clone(), given(endpoint)))
+        .collect()
+}
+
 fn volume_names(mounts: Vec<MountPoint>) -> Vec<String> {
     let of_volumes = mounts
         .into_iter()
@@ -172,7 +188,7 @@ mod tests {
             "HostConfig": {"NanoCpus": 1500000000, "Memory": 268435456},
             "Mounts": [{"Type": "volume", "Name": "pg-a-1"}, {"Type": "bind", "Source": "/x"}],
             "Config": {"Labels": {"k": "v"}},
-            "NetworkSettings": {"Networks": {"pg": {"IPAddress": ""}}}
+            "NetworkSettings": {"Networks": {"pg": {"IPAddress": "", "Aliases": ["a", "c0ffee"]}}}
         }"#;
         let inspected = serde_json::from_str(text).unwrap();
         let expected = ContainerObserved {
@@ -187,6 +203,7 @@ mod tests {
             finished_at: 1_714_557_605,
             health: Health::Unhealthy,
             networks: BTreeMap::from([("pg".to_owned(), String::new())]),
+            aliases: BTreeMap::from([("pg".to_owned(), BTreeSet::from(["a".to_owned()]))]),
             volumes: vec!["pg-a-1".to_owned()],
             limits: Limits {
                 nano_cpus: 1_500_000_000,

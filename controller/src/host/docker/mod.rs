@@ -182,6 +182,7 @@ impl EngineWrite for Docker {
                 network,
                 aliases,
             } => operate::attach(self, container, network, aliases).await,
+            EngineOp::Disconnect { container, network } => operate::detach(self, container, network).await,
             EngineOp::Unpause(container) => operate::unpause(self, container).await,
             EngineOp::UpdateLimits { container, limits } => limits::update(self, container, limits).await,
             EngineOp::CheckConfig { container, text } => inside::check_config(self, container, text).await,

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkConnectRequest};
+use bollard::models::{
+    ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest, NetworkInspect,
+};
 use bollard::query_parameters::{
     InspectNetworkOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
     StopContainerOptionsBuilder,
@@ -121,7 +123,8 @@ pub(super) async fn remove_volume(docker: &Docker, name: &str) -> Result<(), Hos
     docker.call(&what, WORK, request).await
 }
 
-/// Removes a network that nothing is attached to.
+/// Removes a network that nothing is attached to. What is still attached is named: it is somebody else's, and has to
+/// leave first.
 pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<(), HostError> {
     let what = format!("remove network {name}");
     let look = async |engine: bollard::Docker| engine.inspect_network(name, None::<InspectNetworkOptions>).await;
@@ -129,12 +132,25 @@ pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<(), Ho
         Err(error) if error.kind == FailureKind::NotFound => return Ok(()),
         other => other?,
     };
+    if let Some(guests) = guests(&network) {
+        let why = format!("{guests} still attached to it; `docker network disconnect {name} CONTAINER`");
+        return Err(HostError::new(FailureKind::Conflict, what, why));
+    }
     check_label(&what, convert::labels(network.labels).contains_key(labels::UID))?;
     let request = async |engine: bollard::Docker| {
         let removed = engine.remove_network(name).await;
         unless(removed, errors::is_missing)
     };
     docker.call(&what, WORK, request).await
+}
+
+/// The containers that are attached to a network, in words.
+fn guests(network: &NetworkInspect) -> Option<String> {
+    let attached = network.containers.as_ref()?.values();
+    let mut names: Vec<&str> = attached.filter_map(|container| container.name.as_deref()).collect();
+    names.sort_unstable();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    (!names.is_empty()).then(|| format!("{} {verb}", names.join(", ")))
 }
 
 /// Attaches a container to a network.
@@ -157,6 +173,25 @@ pub(super) async fn attach(
         unless(connected, |error| {
             let answer = errors::answer(error);
             answer.contains("already exists in network") || answer.contains("already attached to network")
+        })
+    };
+    docker.call(&what, WORK, request).await
+}
+
+/// Detaches a container from a network; connections over it end.
+pub(super) async fn detach(docker: &Docker, container: &str, network: &str) -> Result<(), HostError> {
+    let what = format!("disconnect container {container} from network {network}");
+    if ours(docker, container, &what).await?.is_none() {
+        return Ok(());
+    }
+    let request = async |engine: bollard::Docker| {
+        let config = NetworkDisconnectRequest {
+            container: container.to_owned(),
+            force: Some(false),
+        };
+        let left = engine.disconnect_network(network, config).await;
+        unless(left, |error| {
+            errors::is_missing(error) || errors::answer(error).contains("is not connected to")
         })
     };
     docker.call(&what, WORK, request).await

@@ -93,9 +93,20 @@ impl Cluster {
         format!("{}-{member}-g{generation}", self.name)
     }
 
-    /// The network of the cluster.
+    /// The network of the cluster: replication, the agent, the members' own names.
     pub fn network_name(&self) -> String {
         format!("{}-net", self.name)
+    }
+
+    /// The network that applications attach to. It sorts behind the cluster's own, from which the engine, going by
+    /// name, takes a member's gateway and the way of its published port: joining and leaving this one harms neither.
+    pub fn service_network_name(&self) -> String {
+        format!("{}-svc", self.name)
+    }
+
+    /// The DNS name of a route on the service network.
+    pub fn route_name(&self, route: &str) -> String {
+        format!("{}-{route}", self.name)
     }
 
     /// The published port of a member.

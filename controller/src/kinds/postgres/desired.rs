@@ -82,6 +82,14 @@ pub fn network(cluster: &Cluster) -> NamedSpec {
     }
 }
 
+/// The network that applications attach to.
+pub fn service_network(cluster: &Cluster) -> NamedSpec {
+    NamedSpec {
+        name: cluster.service_network_name(),
+        labels: cluster.labels(None),
+    }
+}
+
 /// The container of a member. The role takes no part in it: a promotion never recreates a container.
 pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &ImageFacts) -> ContainerSpec {
     let place = data_place(image);

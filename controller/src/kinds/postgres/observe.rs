@@ -103,7 +103,9 @@ fn something_is_missing(cluster: &Cluster, memory: &Memory, objects: &Objects) -
         let name = cluster.container_name(member);
         objects.containers.iter().any(|c| c.name == name)
     };
-    objects.networks.is_empty() || !members.iter().all(has)
+    let networks = [cluster.network_name(), cluster.service_network_name()];
+    let stands = |name: &String| objects.networks.iter().any(|n| n.name == *name);
+    !networks.iter().all(stands) || !members.iter().all(has)
 }
 
 fn question(cluster: &Cluster, depth: Depth) -> PgQuestion {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conf;
+use super::plan::routes::ROUTES;
 use super::spec::{PasswordFrom, PostgresCluster, Role, Scalar};
 use crate::manifest::load::{PathPart, Problem};
 use crate::model::labels;
@@ -64,6 +65,11 @@ fn names(name: &str, spec: &PostgresCluster, found: &mut Vec<Problem>) {
     let numbered = spec.primary_name.strip_prefix("replica-");
     if numbered.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) {
         let why = "`replica-` and a number is what replicas are called; choose another name for the first member";
+        found.push(problem(&[key("primaryName")], why));
+    }
+    if ROUTES.contains(&spec.primary_name.as_str()) {
+        let route = format!("{name}-{}", spec.primary_name);
+        let why = format!("`{route}` is the DNS name of a role; choose another name for the first member");
         found.push(problem(&[key("primaryName")], why));
     }
     // A container's name is a DNS label on its network: at most 63 characters.

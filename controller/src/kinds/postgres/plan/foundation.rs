@@ -3,13 +3,14 @@
 use super::super::desired;
 use super::super::memory::Change;
 use super::super::spec::PullPolicy;
+use super::routes;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::container::ImageFacts;
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Plan};
 
-/// Makes the network. `false` when nothing else can be planned before it exists.
+/// Makes the cluster's own network. `false` when nothing else can be planned before it exists.
 pub fn lay(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
     let wanted = desired::network(view.cluster);
     let objects = &view.observed.objects;
@@ -33,6 +34,7 @@ pub fn lay(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
         EngineOp::CreateNetwork(wanted),
         "it is missing",
     ));
+    routes::lay(view, plan);
     false
 }
 

@@ -12,6 +12,7 @@ pub mod promotion;
 mod rejoin;
 mod replicas;
 mod rollout;
+pub mod routes;
 mod scale;
 mod view;
 
@@ -51,6 +52,7 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     }
     rollout::roll(view, primary, &mut plan);
     promotion::by_manifest(view, primary, &mut plan);
+    routes::keep(view, &mut plan);
     plan
 }
 

@@ -10,6 +10,7 @@ use super::super::desired::{self, Role};
 use super::super::memory::{Change, Promotion, PromotionResult};
 use super::foundation;
 use super::keep;
+use super::routes;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::container::RunState;
@@ -71,6 +72,8 @@ fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>)
             let short = "the checkpoint of its shutdown is then a short one";
             steps.extend(view.sql(from, SqlOp::Checkpoint, short));
             steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
+            // While it shuts down: the name then answers from the moment of the promotion on.
+            steps.extend(move_names(view, promotion));
             plan.chain(steps);
             plan.again_in(POLL);
         }
@@ -203,7 +206,13 @@ fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     );
     steps.extend(view.sql(to, SqlOp::Promote, cause));
     plan.chain(steps);
+    plan.chain(move_names(view, promotion));
     plan.again_in(POLL);
+}
+
+/// The old primary's names vanish with its process; only the target's have to be seen to.
+fn move_names(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
+    routes::move_writes(view, &promotion.to, "it takes over")
 }
 
 /// Even somebody's `docker start` cannot bring the old primary back as one after this: the role is read before the start.

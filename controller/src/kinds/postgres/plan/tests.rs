@@ -14,5 +14,6 @@ mod rejoining;
 mod replicas;
 mod reseeding;
 mod rollout;
+mod routes;
 mod scaling;
 pub mod world;

@@ -8,6 +8,7 @@ use super::super::conf::STANDBY_FLOOR;
 use super::super::desired::{self, FileInputs, Role};
 use super::super::memory::{Change, Memory, Settings};
 use super::super::observe::{self, Observed};
+use super::routes;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedObserved, RunState};
 use crate::model::labels;
@@ -207,7 +208,8 @@ impl<'a> View<'a> {
 
     /// The steps that start a member's existing container in a role.
     pub fn start(&self, member: &str, role: Role, cause: &str) -> Vec<Step> {
-        vec![
+        let mut steps = routes::before_start(self, member, role);
+        steps.extend([
             self.deliver(
                 member,
                 role,
@@ -219,7 +221,8 @@ impl<'a> View<'a> {
                 "a start that leads nowhere is not repeated at once",
             ),
             Action::engine(member, EngineOp::Start(self.cluster.container_name(member)), cause),
-        ]
+        ]);
+        steps
     }
 
     /// The step that makes a member's container.

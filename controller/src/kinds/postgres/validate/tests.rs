@@ -47,6 +47,7 @@ fn a_plain_cluster_is_valid() {
 fn the_first_members_name_is_not_a_replicas() {
     insta::assert_snapshot!(of(json!({"primaryName": "replica-1"})), @"primaryName: `replica-` and a number is what replicas are called; choose another name for the first member");
     assert_eq!(of(json!({"primaryName": "replica-one"})), "");
+    insta::assert_snapshot!(of(json!({"primaryName": "rw"})), @"primaryName: `pg-rw` is the DNS name of a role; choose another name for the first member");
 }
 
 #[test]

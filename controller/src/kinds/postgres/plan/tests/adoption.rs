@@ -118,7 +118,10 @@ fn volumes_without_containers_are_looked_into_without_a_start() {
     ");
     let mut without_network = World::new(0).healthy().remove("master");
     without_network.observed.objects.networks.clear();
-    insta::assert_snapshot!(forgetful(without_network).plan(), @"pg-net: create network pg-net, because it is missing");
+    insta::assert_snapshot!(forgetful(without_network).plan(), @r"
+    pg-net: create network pg-net, because it is missing
+    pg-svc: create network pg-svc, because applications reach the cluster through it, by role names
+    ");
 }
 
 #[test]

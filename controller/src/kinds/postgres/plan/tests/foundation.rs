@@ -33,7 +33,10 @@ fn the_choice_of_the_first_primary_is_on_disk_before_anything_is_made() {
 #[test]
 fn the_network_comes_before_the_members() {
     let world = World::new(1).remember(|memory| memory.apply(&Change::Bootstrap("master".to_owned())));
-    insta::assert_snapshot!(world.plan(), @"pg-net: create network pg-net, because it is missing");
+    insta::assert_snapshot!(world.plan(), @r"
+    pg-net: create network pg-net, because it is missing
+    pg-svc: create network pg-svc, because applications reach the cluster through it, by role names
+    ");
 }
 
 #[test]
@@ -109,7 +112,10 @@ fn an_unknown_image_is_no_reason_to_recreate_or_to_leave_a_member_down() {
 fn a_network_that_vanished_is_made_again_before_all_else() {
     let mut world = World::new(1).healthy().kill("master");
     world.observed.objects.networks.clear();
-    insta::assert_snapshot!(world.plan(), @"pg-net: create network pg-net, because it is missing");
+    insta::assert_snapshot!(world.plan(), @r"
+    pg-net: create network pg-net, because it is missing
+    pg-svc: create network pg-svc, because applications reach the cluster through it, by role names
+    ");
 }
 
 #[test]
@@ -173,6 +179,7 @@ fn a_volume_without_a_version_is_taken_as_it_is() {
     world.observed.objects.volumes[0].labels.remove(labels::POSTGRES_MAJOR);
     insta::assert_snapshot!(world.plan(), @r"
     master: create container pg-master, because it is missing
+    master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
     master: start container, because it was just created

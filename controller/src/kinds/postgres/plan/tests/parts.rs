@@ -1,6 +1,6 @@
 //! The things that a world is made of, as they are when all is well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::cluster::Cluster;
 use super::super::super::conf::STANDBY_FLOOR;
@@ -85,7 +85,11 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, address: &str
         started_at: NOW - 1000,
         finished_at: 0,
         health: Health::Healthy,
-        networks: BTreeMap::from([(spec.network, address.to_owned())]),
+        networks: BTreeMap::from([
+            (spec.network.clone(), address.to_owned()),
+            (cluster.service_network_name(), address.replace("10.0.0", "10.0.1")),
+        ]),
+        aliases: BTreeMap::from([(spec.network, BTreeSet::from([member.to_owned()]))]),
         volumes: vec![spec.volume.name],
         limits: Limits::default(),
     }

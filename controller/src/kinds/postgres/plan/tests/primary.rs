@@ -71,6 +71,7 @@ fn a_removed_container_is_made_again_on_its_own_volume() {
     let world = World::new(1).healthy().remove("master");
     insta::assert_snapshot!(world.plan(), @r"
     master: create container pg-master, because it is missing
+    master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
     master: start container, because it was just created
@@ -148,7 +149,7 @@ fn nothing_is_decided_between_two_states() {
 #[test]
 fn a_disconnected_member_is_connected_again_under_its_names() {
     let world = World::new(0).healthy().container("master", |c| c.networks.clear());
-    insta::assert_snapshot!(world.down("master", Down::NoAnswer, "its container has no address").plan(), @"master: connect to network pg-net, because it was disconnected from pg-net");
+    insta::assert_snapshot!(world.down("master", Down::NoAnswer, "its container has no address").plan(), @"master: connect to network pg-net as pg-master, master, because it was disconnected from pg-net");
 }
 
 #[test]
@@ -209,7 +210,10 @@ fn a_foreign_system_identifier_is_left_alone() {
         .healthy()
         .facts("master", |facts| facts.system_identifier = SYSTEM + 1)
         .facts("master", |facts| facts.slots.clear());
-    insta::assert_snapshot!(running.plan(), @"master: blocked, its data has system identifier 7002 and the cluster's is 7001: it is not a copy, and is left alone");
+    insta::assert_snapshot!(running.plan(), @r"
+    master: disconnect from network pg-svc, because its data is another cluster's
+    master: blocked, its data has system identifier 7002 and the cluster's is 7001: it is not a copy, and is left alone
+    ");
     let mut foreign = control(ControlState::ShutDown, HERE, 1);
     foreign.system_identifier = SYSTEM + 1;
     let stopped = World::new(0)
@@ -237,6 +241,7 @@ fn the_recorded_primary_with_a_standbys_data_starts_as_one_first() {
         .healthy()
         .ended("master", 0, ControlState::ShutDownInRecovery);
     insta::assert_snapshot!(world.plan(), @r"
+    master: disconnect from network pg-svc, because it gets its names when it streams
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
     master: start container, because it was stopped

@@ -26,6 +26,8 @@ fn first_the_old_primary_is_fenced_and_stopped() {
     master: remember that master is fenced, because its role file says replica
     master: checkpoint, because the checkpoint of its shutdown is then a short one
     master: send SIGINT, because replica-1 takes over
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
     assert!(switchover().next().exclusive, "nothing else happens meanwhile");
 }
@@ -44,9 +46,15 @@ fn the_target_is_promoted_when_it_has_everything() {
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
     replica-1: promote, because master is down and it has everything
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
     let fenced = stopped().remember(|memory| memory.apply(&Change::Fenced("master".to_owned())));
-    insta::assert_snapshot!(fenced.plan(), @"replica-1: promote, because master is down and it has everything");
+    insta::assert_snapshot!(fenced.plan(), @r"
+    replica-1: promote, because master is down and it has everything
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    ");
 }
 
 #[test]
@@ -83,6 +91,7 @@ fn afterwards_the_old_primary_follows_and_slots_are_made() {
         (Some("replica-1"), 2)
     );
     insta::assert_snapshot!(world.plan(), @r"
+    master: disconnect from network pg-svc, because it gets its names when it streams
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
     master: start container, because it was stopped
@@ -92,6 +101,8 @@ fn afterwards_the_old_primary_follows_and_slots_are_made() {
     replica-2: reload the configuration, because its files changed
     replica-1: create replication slot master, because master has none, and the WAL that it needs could be recycled
     replica-1: create replication slot replica_2, because replica-2 has none, and the WAL that it needs could be recycled
+    replica-1: disconnect from network pg-svc, because it is the primary
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it is the primary
     replica-2: waiting, it does not stream from replica-1 yet
     ");
 }
@@ -124,6 +135,8 @@ fn a_forced_promotion_overrules_what_can_be_overruled() {
     master: remember that master is fenced, because its role file says replica
     master: checkpoint, because the checkpoint of its shutdown is then a short one
     master: send SIGINT, because replica-1 takes over
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
     insta::assert_snapshot!(lags.facts("replica-1", |facts| facts.replay_paused = true).plan(), @"replica-1: remember that replica-1 was not promoted, because its replay is not paused: it is paused; master stays the primary");
 }
@@ -141,8 +154,14 @@ fn a_forced_promotion_needs_no_proof_but_a_fence() {
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
     replica-1: promote, because master is down and the promotion is forced
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
-    insta::assert_snapshot!(switchover().forced().remove("master").plan(), @"replica-1: promote, because master is down and the promotion is forced");
+    insta::assert_snapshot!(switchover().forced().remove("master").plan(), @r"
+    replica-1: promote, because master is down and the promotion is forced
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    ");
     let between = switchover()
         .forced()
         .container("master", |c| c.state = RunState::Between);

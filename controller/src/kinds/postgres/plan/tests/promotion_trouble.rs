@@ -25,6 +25,8 @@ fn an_unclean_stop_rolls_back() {
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
     replica-1: promote, because master is down and the promotion is forced
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
 }
 
@@ -44,7 +46,11 @@ fn an_old_primary_without_data_rolls_back() {
 fn an_old_primary_that_is_gone_rolls_back_unless_forced() {
     let world = stopped().remove("master");
     insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because master is gone, so nobody can tell whether replica-1 has all its writes; master stays the primary");
-    insta::assert_snapshot!(world.forced().plan(), @"replica-1: promote, because master is down and the promotion is forced");
+    insta::assert_snapshot!(world.forced().plan(), @r"
+    replica-1: promote, because master is down and the promotion is forced
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    ");
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn touched(op: &EngineOp) -> Option<&str> {
         EngineOp::Signal { container, .. }
         | EngineOp::Stop { container, .. }
         | EngineOp::Connect { container, .. }
+        | EngineOp::Disconnect { container, .. }
         | EngineOp::UpdateLimits { container, .. }
         | EngineOp::CheckConfig { container, .. }
         | EngineOp::RecoverPasswords { container, .. }

@@ -73,6 +73,7 @@ fn a_seed_that_failed_is_tried_again() {
         .control("replica-1", Seen::Absent)
         .log("replica-1", "reconciler: seeding failed");
     insta::assert_snapshot!(world.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because it ended with exit code 81: reconciler: seeding failed
@@ -95,9 +96,11 @@ fn a_seed_whose_slot_was_lost_meanwhile_gets_a_good_one() {
 fn killed_and_stopped_replicas_start_again_where_they_are() {
     let world = World::new(2).healthy().kill("replica-1").stop("replica-2");
     insta::assert_snapshot!(world.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because it was killed (exit code 137)
+    replica-2: disconnect from network pg-svc, because it gets its names when it streams
     replica-2: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-2: remember that replica-2 is being started, because a start that leads nowhere is not repeated at once
     replica-2: start container, because it was stopped
@@ -162,12 +165,19 @@ fn a_short_break_of_the_stream_is_only_watched() {
 #[test]
 fn a_long_break_without_a_reason_delivers_its_files_anew_every_so_often() {
     let world = World::new(1).healthy();
-    insta::assert_snapshot!(world.clone().cut_off("replica-1", 19).plan(), @"replica-1: waiting, it has not streamed for 19 s");
+    insta::assert_snapshot!(world.clone().cut_off("replica-1", 19).plan(), @r"
+    replica-1: disconnect from network pg-svc, because it has not streamed for 19 s
+    replica-1: waiting, it has not streamed for 19 s
+    ");
     insta::assert_snapshot!(world.clone().cut_off("replica-1", 20).plan(), @r"
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because it does not stream and no reason is known
     replica-1: reload the configuration, because it does not stream and no reason is known
+    replica-1: disconnect from network pg-svc, because it has not streamed for 20 s
     ");
-    insta::assert_snapshot!(world.cut_off("replica-1", 25).plan(), @"replica-1: waiting, it has not streamed for 25 s");
+    insta::assert_snapshot!(world.cut_off("replica-1", 25).plan(), @r"
+    replica-1: disconnect from network pg-svc, because it has not streamed for 25 s
+    replica-1: waiting, it has not streamed for 25 s
+    ");
 }
 
 #[test]
@@ -221,7 +231,10 @@ fn a_replica_with_foreign_data_is_left_alone_even_when_it_cannot_follow() {
         .facts("master", |facts| {
             facts.slots.insert("replica_1".to_owned(), slot("lost", false));
         });
-    insta::assert_snapshot!(world.plan(), @"replica-1: blocked, its data has system identifier 7002 and the cluster's is 7001: it is not a copy, and is left alone");
+    insta::assert_snapshot!(world.plan(), @r"
+    replica-1: disconnect from network pg-svc, because its data is another cluster's
+    replica-1: blocked, its data has system identifier 7002 and the cluster's is 7001: it is not a copy, and is left alone
+    ");
 }
 
 #[test]

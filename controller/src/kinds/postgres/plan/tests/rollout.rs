@@ -31,6 +31,7 @@ fn failed_promotion(at: i64) -> PromotionResult {
 fn replicas_restart_first_and_one_at_a_time() {
     insta::assert_snapshot!(all_pending(2).plan(), @r"
     replica-1: stop container (60 s grace), because shared_buffers changed
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because shared_buffers changed
@@ -66,6 +67,7 @@ fn two_replicas_that_both_need_it_do_not_wait_for_each_other() {
     let world = all_pending(2).cut_off("replica-1", 1).cut_off("replica-2", 1);
     insta::assert_snapshot!(world.plan(), @r"
     replica-1: stop container (60 s grace), because shared_buffers changed
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because shared_buffers changed
@@ -78,6 +80,7 @@ fn two_replicas_that_both_need_it_do_not_wait_for_each_other() {
 fn one_that_is_not_ready_anyway_restarts_first() {
     insta::assert_snapshot!(all_pending(2).cut_off("replica-2", 1).plan(), @r"
     replica-2: stop container (60 s grace), because shared_buffers changed
+    replica-2: disconnect from network pg-svc, because it gets its names when it streams
     replica-2: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-2: remember that replica-2 is being started, because a start that leads nowhere is not repeated at once
     replica-2: start container, because shared_buffers changed
@@ -99,6 +102,7 @@ fn a_replica_restarts_with_lower_limits_only_when_it_has_replayed_the_primarys()
     insta::assert_snapshot!(world.plan(), @"replica-1: waiting, it restarts when it has replayed what master restarted with");
     insta::assert_snapshot!(world.facts("replica-1", |facts| facts.lsn = Lsn(0x510)).plan(), @r"
     replica-1: stop container (60 s grace), because shared_buffers changed
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because shared_buffers changed
@@ -115,6 +119,7 @@ fn another_image_or_port_is_a_new_container_on_the_same_volume() {
     replica-1: stop container (60 s grace), because its image, ports, labels, shared memory or health check differ from the manifest
     replica-1: remove container, because its image, ports, labels, shared memory or health check differ from the manifest
     replica-1: create container pg-replica-1, because its image, ports, labels, shared memory or health check differ from the manifest
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because its image, ports, labels, shared memory or health check differ from the manifest
@@ -189,6 +194,7 @@ fn a_requested_restart_happens_once() {
     });
     insta::assert_snapshot!(world.plan(), @r"
     replica-1: stop container (60 s grace), because a restart was requested
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because a restart was requested

@@ -57,7 +57,10 @@ impl World {
         self.memory.term = 1;
         self.memory.accepted = Some(self.cluster.settings());
         self.memory.extensions_generation = self.cluster.generation;
-        self.observed.objects.networks = vec![seen(desired::network(&self.cluster))];
+        self.observed.objects.networks = vec![
+            seen(desired::network(&self.cluster)),
+            seen(desired::service_network(&self.cluster)),
+        ];
         let members = self.cluster.members(Some(primary));
         for member in &members {
             self = self.add(member);
@@ -72,9 +75,13 @@ impl World {
         let volume = seen(desired::volume(&self.cluster, member, generation, &image()));
         self.observed.objects.volumes.push(volume);
         let address = format!("10.0.0.{}", self.observed.objects.containers.len() + 1);
-        let container = container(&self.cluster, member, generation, &address);
-        self.observed.objects.containers.push(container);
         let primary = self.memory.primary.clone().unwrap_or_default();
+        let mut container = container(&self.cluster, member, generation, &address);
+        let routes = if member == primary { ["rw", "r"] } else { ["ro", "r"] };
+        let names = routes.map(|route| self.cluster.route_name(route));
+        let service = self.cluster.service_network_name();
+        container.aliases.insert(service, names.into());
+        self.observed.objects.containers.push(container);
         let mut facts = facts(&self.cluster, member != primary);
         if member == primary {
             for replica in self.cluster.members(Some(&primary)).iter().filter(|m| **m != primary) {

@@ -1,0 +1,177 @@
+//! Role names follow the roles, on a network of their own.
+
+use super::world::{HERE, World};
+use crate::kinds::postgres::observe;
+use crate::model::Lsn;
+use crate::model::container::RunState;
+use crate::model::postgres::Down;
+
+/// As clusters were before there was a service network.
+fn old(replicas: u32) -> World {
+    let mut world = World::new(replicas).healthy();
+    world.observed.objects.networks.retain(|n| n.name == "pg-net");
+    for container in &mut world.observed.objects.containers {
+        container.networks.remove("pg-svc");
+        container.aliases.remove("pg-svc");
+    }
+    world
+}
+
+fn nameless(world: World, member: &str) -> World {
+    world.container(member, |c| {
+        c.networks.remove("pg-svc");
+        c.aliases.remove("pg-svc");
+    })
+}
+
+fn named(world: World, member: &str, names: &[&str]) -> World {
+    world.container(member, |c| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        c.aliases.insert("pg-svc".to_owned(), names);
+    })
+}
+
+#[test]
+fn a_cluster_without_names_gets_them_without_a_restart() {
+    insta::assert_snapshot!(old(1).plan(), @"pg-svc: create network pg-svc, because applications reach the cluster through it, by role names");
+    let mut world = old(1);
+    let with = World::new(1).healthy().observed.objects.networks;
+    world.observed.objects.networks = with;
+    insta::assert_snapshot!(world.plan(), @r"
+    master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
+    replica-1: connect to network pg-svc as pg-r, pg-ro, because it streams
+    ");
+}
+
+#[test]
+fn a_foreign_network_costs_the_names_and_nothing_else() {
+    let mut world = old(1).kill("master");
+    world.observed.objects.foreign_networks.push("pg-svc".to_owned());
+    insta::assert_snapshot!(world.plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was killed (exit code 137)
+    pg-svc: blocked, a network named pg-svc exists and does not belong to this cluster; it is left alone, and the cluster runs without role names. Remove it (`docker network rm pg-svc`) or rename the cluster
+    ");
+}
+
+#[test]
+fn names_follow_the_record_and_not_what_a_container_had() {
+    let swapped = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]);
+    insta::assert_snapshot!(named(swapped, "master", &["pg-ro", "pg-r"]).plan(), @r"
+    master: disconnect from network pg-svc, because it is the primary
+    master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
+    replica-1: disconnect from network pg-svc, because it streams
+    replica-1: connect to network pg-svc as pg-r, pg-ro, because it streams
+    ");
+    let attached_by_hand = named(World::new(1).healthy(), "replica-1", &[]);
+    insta::assert_snapshot!(attached_by_hand.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it streams
+    replica-1: connect to network pg-svc as pg-r, pg-ro, because it streams
+    ");
+}
+
+#[test]
+fn a_former_primary_loses_the_name_at_once_and_gets_another_when_it_streams() {
+    let world = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]);
+    insta::assert_snapshot!(world.cut_off("replica-1", 0).plan(), @r"
+    replica-1: disconnect from network pg-svc, because master is the primary
+    replica-1: waiting, it does not stream from master yet
+    ");
+}
+
+#[test]
+fn a_replica_keeps_its_names_for_a_moment_without_a_stream() {
+    let cut_off = |secs| World::new(1).healthy().cut_off("replica-1", secs).plan();
+    insta::assert_snapshot!(cut_off(2), @"replica-1: waiting, it does not stream from master yet");
+    assert!(!cut_off(4).contains("disconnect"));
+    assert!(cut_off(5).contains("replica-1: disconnect from network pg-svc, because it has not streamed for 5 s"));
+    let silent = World::new(1).healthy().down("replica-1", Down::NoAnswer, "timeout");
+    let silent = |secs| silent.clone().since(&observe::no_answer("replica-1"), secs).plan();
+    assert!(!silent(4).contains("disconnect"));
+    assert!(silent(5).contains("replica-1: disconnect from network pg-svc, because it has not answered for 5 s"));
+}
+
+#[test]
+fn a_replica_that_lags_comes_at_one_limit_and_goes_at_another() {
+    let behind = |bytes: u64| {
+        let world = World::new(1).healthy();
+        let limit = world.cluster.max_lag_bytes;
+        world.facts("master", |facts| facts.lsn = Lsn(HERE.0 + limit + bytes))
+    };
+    insta::assert_snapshot!(behind(0).plan(), @"nothing to do");
+    insta::assert_snapshot!(nameless(behind(1), "replica-1").plan(), @"nothing to do");
+    let limit = World::new(1).cluster.max_lag_bytes;
+    insta::assert_snapshot!(behind(limit).plan(), @"nothing to do");
+    insta::assert_snapshot!(behind(limit + 1).plan(), @"replica-1: disconnect from network pg-svc, because it is 134217729 bytes behind");
+}
+
+#[test]
+fn nobody_loses_a_name_while_the_primary_is_down() {
+    let world = World::new(1)
+        .healthy()
+        .kill("master")
+        .since(&observe::not_streaming("replica-1"), 60);
+    insta::assert_snapshot!(world.plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was killed (exit code 137)
+    ");
+    let silent = World::new(1).healthy().down("master", Down::NoAnswer, "timeout");
+    assert!(
+        !silent
+            .since(&observe::no_answer("master"), 60)
+            .plan()
+            .contains("pg-svc")
+    );
+}
+
+#[test]
+fn a_primary_has_its_name_before_it_starts_and_a_replica_none() {
+    insta::assert_snapshot!(World::new(0).healthy().remove("master").plan(), @r"
+    master: create container pg-master, because it is missing
+    master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was just created
+    ");
+    let stopped = named(World::new(0).healthy().stop("master"), "master", &["pg-ro", "pg-r"]);
+    insta::assert_snapshot!(stopped.plan(), @r"
+    master: disconnect from network pg-svc, because it has other names than the primary's
+    master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
+    master: remember that master is being started, because a start that leads nowhere is not repeated at once
+    master: start container, because it was stopped
+    ");
+    let replica = named(
+        World::new(1).healthy().stop("replica-1"),
+        "replica-1",
+        &["pg-rw", "pg-r"],
+    );
+    insta::assert_snapshot!(replica.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
+    replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
+    replica-1: start container, because it was stopped
+    ");
+}
+
+#[test]
+fn nothing_is_attached_to_what_does_not_run() {
+    let frozen = nameless(World::new(1).healthy(), "replica-1").container("replica-1", |c| c.state = RunState::Paused);
+    assert!(
+        !frozen
+            .down("replica-1", Down::NoAnswer, "paused")
+            .plan()
+            .contains("pg-svc")
+    );
+}
+
+#[test]
+fn a_switchover_moves_the_name_of_writes_while_the_old_primary_shuts_down() {
+    let plan = World::new(1).healthy().promoting("replica-1").plan();
+    let at = |text: &str| plan.find(text).expect(text);
+    assert!(at("master: send SIGINT") < at("replica-1: disconnect from network pg-svc, because it takes over"));
+    let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]).promoting("replica-1");
+    assert!(!moved.plan().contains("pg-svc"));
+}
