@@ -26,10 +26,12 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container
     let networks = inspected.network_settings.and_then(|settings| settings.networks);
     let networks = networks.unwrap_or_default();
     let id = inspected.id?;
+    let name = plain_name(&inspected.name?);
+    let hostname = config.hostname.unwrap_or_default();
     Some(ContainerObserved {
-        aliases: aliases(&id, &networks),
+        aliases: aliases([id.get(..12).unwrap_or(&id), &name, &hostname], &networks),
         id,
-        name: plain_name(&inspected.name?),
+        name,
         labels: labels(config.labels),
         state: run_state(state.status),
         exit_code: state.exit_code.unwrap_or_default(),
@@ -124,12 +126,14 @@ fn addresses(networks: HashMap<String, EndpointSettings>) -> BTreeMap<String, St
         .collect()
 }
 
-/// The names that were asked for. Engines below 25 add the short id to them, later ones keep it apart.
-fn aliases(id: &str, networks: &HashMap<String, EndpointSettings>) -> BTreeMap<String, BTreeSet<String>> {
-    let short: String = id.chars().take(12).collect();
+/// The names that were asked for. Engines below 25 add the short id and the host name to them, later ones keep both
+/// apart.
+fn aliases(engines_own: [&str; 3], networks: &HashMap<String, EndpointSettings>) -> BTreeMap<String, BTreeSet<String>> {
     let given = |endpoint: &EndpointSettings| {
         let all = endpoint.aliases.iter().flatten();
-        all.filter(|alias| **alias != short).cloned().collect()
+        all.filter(|alias| !engines_own.contains(&alias.as_str()))
+            .cloned()
+            .collect()
     };
     networks
         .iter()
@@ -187,8 +191,8 @@ mod tests {
                       "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": []}},
             "HostConfig": {"NanoCpus": 1500000000, "Memory": 268435456},
             "Mounts": [{"Type": "volume", "Name": "pg-a-1"}, {"Type": "bind", "Source": "/x"}],
-            "Config": {"Labels": {"k": "v"}},
-            "NetworkSettings": {"Networks": {"pg": {"IPAddress": "", "Aliases": ["a", "c0ffee"]}}}
+            "Config": {"Labels": {"k": "v"}, "Hostname": "host-a"},
+            "NetworkSettings": {"Networks": {"pg": {"IPAddress": "", "Aliases": ["a", "c0ffee", "pg-a", "host-a"]}}}
         }"#;
         let inspected = serde_json::from_str(text).unwrap();
         let expected = ContainerObserved {
