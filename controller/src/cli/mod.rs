@@ -2,6 +2,7 @@
 //! for and shown.
 
 pub mod client;
+pub mod connect;
 pub mod error;
 pub mod events;
 pub mod manage;
@@ -115,6 +116,8 @@ pub enum Command {
         #[arg(long, default_value = "60s", value_parser = parse_duration)]
         timeout: Duration,
     },
+    /// Show how clients reach a cluster: URIs by role, for containers and for the host
+    Connect(connect::Connect),
     /// Make a member the primary, without losing an acknowledged write
     Promote(promote::Promote),
     /// Leave a resource alone until it is resumed
@@ -223,6 +226,7 @@ pub async fn dispatch(arguments: Arguments) -> CommandResult {
             condition,
             timeout,
         } => wait::wait(client, name.as_deref(), &condition, timeout).await,
+        Command::Connect(ask) => connect::connect(client, &ask).await,
         Command::Promote(ask) => promote::promote(client, &ask).await,
         Command::Pause { name } => manage::pause(client, &name, true).await,
         Command::Resume { name } => manage::pause(client, &name, false).await,

@@ -112,6 +112,11 @@ pub async fn describe(client: &Client, name: Option<&str>, state_dir: &std::path
         resource.declared, resource.generation, resource.uid
     );
     let _ = writeln!(text, "  state directory: {}", state_dir.display());
+    for member in &resource.status.members {
+        if let Some(held) = member.slot_held_bytes {
+            let _ = writeln!(text, "  WAL held for {}: {}", member.name, bytes(held));
+        }
+    }
     for (fact, value) in &resource.status.facts {
         let _ = writeln!(text, "  {fact}: {value}");
     }

@@ -7,7 +7,7 @@ pub mod real;
 
 use std::fmt;
 
-use crate::model::container::Objects;
+use crate::model::container::{Objects, ProcessState};
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
 use crate::model::{SecretRef, Seen};
@@ -34,6 +34,10 @@ pub trait EngineRead {
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>>;
     /// The last lines of a container's log.
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String>;
+    /// What the main process of a running container is doing. Costs as much as a look into the container.
+    async fn process(&self, container: &str) -> Seen<ProcessState> {
+        Seen::Unknown(format!("the processes of {container} cannot be seen"))
+    }
 }
 
 /// Changes the engine.

@@ -7,7 +7,7 @@ use super::docker::Docker;
 use super::postgres::Postgres;
 use super::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets};
 use crate::model::Seen;
-use crate::model::container::Objects;
+use crate::model::container::{Objects, ProcessState};
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
 
@@ -50,6 +50,10 @@ impl EngineRead for RealHost {
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.docker.log_tail(container, lines).await
+    }
+
+    async fn process(&self, container: &str) -> Seen<ProcessState> {
+        self.docker.process(container).await
     }
 }
 

@@ -166,6 +166,15 @@ pub enum RunState {
     Between,
 }
 
+/// What the kernel says of a container's main process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessState {
+    /// It runs, or waits for something.
+    Alive,
+    /// A signal stopped it, and only another wakes it.
+    Stopped,
+}
+
 /// What the engine's health check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {

@@ -124,6 +124,12 @@ pub struct SlotFacts {
     pub active: bool,
     /// `reserved`, `extended`, `unreserved`, `lost`; empty when nothing is reserved yet.
     pub wal_status: String,
+    /// Bytes of WAL between what it still needs and the end.
+    #[serde(default)]
+    pub held_bytes: u64,
+    /// Bytes that may still be written until the WAL that it needs is given up; `None` without a limit.
+    #[serde(default)]
+    pub safe_bytes: Option<i64>,
 }
 
 /// A role as `pg_authid` shows it.

@@ -82,6 +82,9 @@ pub struct MemberStatus {
     pub container: String,
     /// The data volume's name.
     pub volume: String,
+    /// How many bytes of WAL its slot holds on the primary.
+    #[serde(default)]
+    pub slot_held_bytes: Option<u64>,
     /// Bytes done and bytes in total, while it is being seeded.
     pub progress: Option<(u64, u64)>,
 }

@@ -59,6 +59,7 @@ fn serve(realm: &Realm, facts: &mut PgFacts) {
         let state = SlotFacts {
             active: is_used,
             wal_status: "reserved".to_owned(),
+            ..SlotFacts::default()
         };
         facts.slots.insert(slot.clone(), state);
     }

@@ -22,6 +22,7 @@ mod logs;
 mod observe;
 mod operate;
 mod own;
+mod processes;
 mod pull;
 mod recover;
 mod socket;
@@ -40,7 +41,7 @@ pub use logs::LogStream;
 
 use super::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, Secrets};
 use crate::model::Seen;
-use crate::model::container::Objects;
+use crate::model::container::{Objects, ProcessState};
 use crate::model::plan::EngineOp;
 
 /// For what the engine answers from memory.
@@ -160,6 +161,10 @@ impl EngineRead for Docker {
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         logs::tail(self, container, lines).await
+    }
+
+    async fn process(&self, container: &str) -> Seen<ProcessState> {
+        processes::main(self, container).await
     }
 }
 

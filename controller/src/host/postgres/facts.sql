@@ -125,7 +125,10 @@ select jsonb_build_object(
     'standbys', coalesce((
         select jsonb_object_agg(application_name, to_jsonb(standby) - 'application_name') from standby), '{}'),
     'slots', coalesce((
-        select jsonb_object_agg(slot_name, jsonb_build_object('active', active, 'wal_status', coalesce(wal_status, '')))
+        select jsonb_object_agg(slot_name, jsonb_build_object(
+            'active', active, 'wal_status', coalesce(wal_status, ''),
+            'held_bytes', coalesce(greatest(pg_wal_lsn_diff(position.lsn, restart_lsn), 0), 0)::bigint,
+            'safe_bytes', safe_wal_size))
         from pg_replication_slots
         where slot_type = 'physical'), '{}'),
     'base_backups', coalesce((

@@ -10,10 +10,13 @@ use super::memory::Memory;
 use super::{conf, control, desired};
 use crate::host::{Ask, HostError, Reads};
 use crate::model::Seen;
-use crate::model::container::{ContainerObserved, Health, Objects, RunState};
+use crate::model::container::{ContainerObserved, Health, Objects, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
 use crate::model::postgres::{Control, Down, PgQuestion, Server};
+
+/// How long a server is silent until its log and its process are looked at, in seconds: most silence is a start.
+const SILENCE_SECS: i64 = 2;
 
 /// What was seen of one cluster.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,6 +40,8 @@ pub struct MemberSeen {
     pub role: Seen<String>,
     /// The last lines of the log, where something is wrong.
     pub log: String,
+    /// What the main process is doing, where the server has been silent for more than one look.
+    pub process: Seen<ProcessState>,
 }
 
 /// How closely to look.
@@ -68,7 +73,10 @@ pub async fn observe<R: Reads>(
     let question = question(cluster, depth);
     let looks = objects.containers.iter().filter_map(|container| {
         let member = container.labels.get(labels::MEMBER)?;
-        Some(look(host, (memory, &objects, &question), cluster, member, container))
+        let since = before.get(&no_answer(member));
+        let was_silent = since.is_some_and(|since| now - since >= SILENCE_SECS);
+        let given = (memory, &objects, &question, was_silent);
+        Some(look(host, given, cluster, member, container))
     });
     let members: BTreeMap<String, MemberSeen> = join_all(looks).await.into_iter().collect();
     let mut observed = Observed {
@@ -132,7 +140,7 @@ fn question(cluster: &Cluster, depth: Depth) -> PgQuestion {
 
 async fn look<R: Reads>(
     host: &R,
-    (memory, objects, question): (&Memory, &Objects, &PgQuestion),
+    (memory, objects, question, was_silent): (&Memory, &Objects, &PgQuestion, bool),
     cluster: &Cluster,
     member: &str,
     container: &ContainerObserved,
@@ -142,6 +150,7 @@ async fn look<R: Reads>(
         control: Seen::default(),
         role: Seen::default(),
         log: String::new(),
+        process: Seen::default(),
     };
     match container.state {
         RunState::Running => {
@@ -149,11 +158,15 @@ async fn look<R: Reads>(
                 Some(target) => host.server(&target, question).await,
                 None => Server::Down(Down::NoAnswer, "its container has no address".to_owned()),
             };
-            if let Server::Up(facts) = &seen.server
-                && facts.in_recovery
-                && !facts.receiver_streaming
-            {
+            let has_trouble = match &seen.server {
+                Server::Up(facts) => facts.in_recovery && !facts.receiver_streaming,
+                Server::Down(..) => was_silent,
+            };
+            if has_trouble {
                 seen.log = last_lines(host, container).await;
+            }
+            if was_silent && matches!(seen.server, Server::Down(Down::NoAnswer, _)) {
+                seen.process = host.process(&container.id).await;
             }
         }
         RunState::Exited | RunState::Created => {

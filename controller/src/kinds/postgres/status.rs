@@ -3,10 +3,11 @@
 use super::conf;
 use super::observe;
 use super::plan::View;
+use super::plan::disk;
 use super::plan::keep;
 use crate::kinds::postgres::memory::Change;
 use crate::model::container::{ContainerObserved, Health, RunState};
-use crate::model::plan::{Note, Plan};
+use crate::model::plan::{Note, Op, Plan};
 use crate::model::postgres::{Down, Server};
 use crate::model::status::{Condition, MemberStatus, OperationResult, READY, Status, condition};
 
@@ -19,6 +20,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         configuration(view, plan),
     ];
     conditions.extend(last_promotion(view));
+    conditions.extend(warnings(view));
     conditions.insert(0, ready(view, plan, &members));
     Status {
         observed_generation: view.cluster.generation,
@@ -58,7 +60,8 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         );
         return condition(READY, false, "MembersNotReady", message);
     }
-    if let Some(action) = plan.actions().next() {
+    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(_)));
+    if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
         return condition(READY, false, "Progressing", action.to_string());
     }
     if let Some(note) = plan.notes.first() {
@@ -149,6 +152,23 @@ fn last_promotion(view: &View<'_>) -> Option<Condition> {
     ))
 }
 
+/// Conditions that are there only while something is wrong, or about to be.
+fn warnings(view: &View<'_>) -> Vec<Condition> {
+    let members = view.members();
+    let full = members
+        .iter()
+        .find_map(|m| Some(format!("{m}: {}", disk::is_full(view, m)?)));
+    let found = [
+        ("DiskFull", "NoSpaceLeft", full),
+        ("DiskPressure", "LittleSpaceLeft", disk::pressure(view)),
+        ("SlotWal", "HoldsMuchWal", disk::slots(view)),
+    ];
+    let there = found
+        .into_iter()
+        .filter_map(|(kind, reason, text)| Some(condition(kind, true, reason, text?)));
+    there.collect()
+}
+
 fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Option<String> {
     if let Some(promotion) = &view.memory.promotion {
         let step = plan.actions().next().map(ToString::to_string);
@@ -191,6 +211,8 @@ fn member(view: &View<'_>, name: &str) -> MemberStatus {
             status.lag_seconds = Some(facts.replay_lag_secs);
         }
     }
+    let slot = main.and_then(|main| main.slots.get(&conf::slot_name(name)));
+    status.slot_held_bytes = slot.map(|slot| slot.held_bytes);
     let progress = main.and_then(|main| main.base_backups.get(name)).copied();
     status.progress = progress.filter(|_| view.facts(name).is_none());
     status.ready = if is_primary {

@@ -7,6 +7,7 @@ use super::super::cluster::Cluster;
 use super::super::conf;
 use super::super::desired::{self, Role};
 use super::super::memory::Change;
+use super::disk;
 use super::foundation;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, Health, RunState};
@@ -18,6 +19,11 @@ use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 pub const EXIT_DAMAGED: i64 = 80;
 /// The entry point's exit code for a primary without data.
 const EXIT_NO_DATA: i64 = 79;
+/// How long a primary serves until its start counts as a success, in seconds: one that dies at its first query answers
+/// too, for a moment.
+const STEADY_SECS: i64 = 5;
+/// How long a server is silent until it is killed because its process is stopped, in seconds: a debugger may stop it too.
+const STOPPED_SECS: i64 = 2;
 /// Starts in a row after which a member counts as crash looping.
 const CRASH_LOOP: u32 = 3;
 
@@ -36,14 +42,15 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
         None => make(view, member, role, plan),
         Some(container) => settle(view, member, start_role(view, member, role), container, plan),
     }
-    if let Some(facts) = view.primary_facts()
-        && !initialised
-    {
-        plan.step(Action::new(
-            member,
-            Op::Remember(Change::Initialised(facts.system_identifier)),
-            "it answers for the first time",
-        ));
+    if let Some(facts) = view.primary_facts() {
+        if !initialised {
+            plan.step(Action::new(
+                member,
+                Op::Remember(Change::Initialised(facts.system_identifier)),
+                "it answers for the first time",
+            ));
+        }
+        works(view, member, plan);
     }
     if view.facts(member).is_some_and(|facts| facts.in_recovery) && !view.is_foreign(member) {
         let cause = "it is the recorded primary and runs as a replica";
@@ -51,6 +58,18 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
         steps.extend(view.sql(member, SqlOp::Promote, cause));
         plan.chain(steps);
         plan.again_in(Duration::from_millis(50));
+    }
+}
+
+/// A primary that has served for a moment is no crash loop: the next start is no repetition of the last.
+fn works(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
+    let Some(starts) = view.memory.starts.get(member) else {
+        return;
+    };
+    let works = Change::Works(member.to_owned());
+    match STEADY_SECS - (view.now - starts.last) {
+        ..=0 => plan.step(Action::new(member, Op::Remember(works), "it serves")),
+        rest => plan.again_in(Duration::from_secs(rest.unsigned_abs())),
     }
 }
 
@@ -143,7 +162,9 @@ fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObser
         return foreign(view, member, plan);
     }
     let reason = why_down(container, view.log(member));
-    if is_crash_looping(view, member) {
+    if let Some(full) = disk::is_full(view, member) {
+        plan.block(member, "DiskFull", full);
+    } else if is_crash_looping(view, member) {
         plan.block(
             member,
             "CrashLooping",
@@ -277,19 +298,24 @@ fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: 
     plan.again_in(Duration::from_secs(1));
 }
 
-/// A running container whose server gives no answer: restarted when the engine's health check agrees. One signal
-/// alone could be our own network's fault.
+/// A running container whose server gives no answer: restarted when the engine agrees, by its health check or by the
+/// state of the process. One signal alone could be our own network's fault.
 fn silent(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
     let silent_secs = view.silent_for(member).unwrap_or(0);
+    let cause = match view.is_stopped(member) {
+        true => format!("its process is stopped (SIGSTOP) and it has not answered for {silent_secs} s ({why})"),
+        false => format!("its health check fails and its server has not answered for {silent_secs} s ({why})"),
+    };
     let probe_secs = i64::try_from(view.cluster.probe_interval_secs).unwrap_or(i64::MAX);
-    if container.health == Health::Unhealthy && silent_secs >= probe_secs.min(10) {
+    let is_unhealthy = container.health == Health::Unhealthy && silent_secs >= probe_secs.min(10);
+    if is_unhealthy || (view.is_stopped(member) && silent_secs >= STOPPED_SECS) {
         return plan.step(Action::engine(
             member,
             EngineOp::Signal {
                 container: container.id.clone(),
                 signal: "SIGKILL".to_owned(),
             },
-            format!("its health check fails and its server has not answered for {silent_secs} s ({why})"),
+            cause,
         ));
     }
     plan.wait(member, format!("its server does not answer: {why}"));

@@ -5,6 +5,7 @@
 
 mod configure;
 mod contents;
+pub mod disk;
 mod foundation;
 mod identity;
 pub mod keep;

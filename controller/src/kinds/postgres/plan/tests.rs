@@ -4,6 +4,7 @@ mod adoption;
 mod arbitrary;
 mod configuration;
 mod contents;
+mod disk;
 mod foundation;
 mod parts;
 mod primary;

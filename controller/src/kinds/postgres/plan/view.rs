@@ -10,7 +10,7 @@ use super::super::memory::{Change, Memory, Settings};
 use super::super::observe::{self, Observed};
 use super::routes;
 use crate::model::Seen;
-use crate::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedObserved, RunState};
+use crate::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedObserved, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, SqlTarget};
 use crate::model::postgres::{Control, PgFacts, Server, SqlOp};
@@ -135,6 +135,12 @@ impl<'a> View<'a> {
     /// How long a member's server has not answered although its container runs, in seconds.
     pub fn silent_for(&self, member: &str) -> Option<i64> {
         self.lasts(&observe::no_answer(member))
+    }
+
+    /// Whether a running member's process is known to be stopped by a signal.
+    pub fn is_stopped(&self, member: &str) -> bool {
+        let process = self.observed.members.get(member).map(|seen| &seen.process);
+        process.and_then(Seen::known) == Some(&ProcessState::Stopped)
     }
 
     /// Where a member's server is reached.

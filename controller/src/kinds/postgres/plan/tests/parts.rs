@@ -33,6 +33,7 @@ pub fn slot(wal_status: &str, active: bool) -> SlotFacts {
     SlotFacts {
         active,
         wal_status: wal_status.to_owned(),
+        ..SlotFacts::default()
     }
 }
 

@@ -94,6 +94,7 @@ impl World {
             control: Seen::default(),
             role: Seen::default(),
             log: String::new(),
+            process: Seen::default(),
         };
         self.observed.members.insert(member.to_owned(), answered);
         self
