@@ -165,24 +165,34 @@ fn a_superuser_whose_password_was_changed_is_given_the_wanted_one() {
     assert!(!accepts("changed by hand"));
 }
 
+/// Stops processes of a member by signal: all of them, or the one that makes sessions and lets the others be.
+fn freeze(world: &World, member: &str, all: bool) {
+    let container = world.container(member);
+    if all {
+        let others = "kill -STOP -1";
+        docker(&["exec", "-u", "postgres", &container, "sh", "-c", others]);
+    }
+    docker(&["kill", "--signal", "STOP", &container]);
+}
+
 #[test]
 fn a_frozen_server_in_a_running_container_is_found_and_restarted() {
     let world = World::ready("frozen", 1);
-    let before = world.started_at("replica-1");
-    // The container runs on, says nothing, and its health check fails.
-    docker(&[
-        "exec",
-        "-u",
-        "postgres",
-        &world.container("replica-1"),
-        "sh",
-        "-c",
-        "kill -STOP -1",
-    ]);
-    docker(&["kill", "--signal", "STOP", &world.container("replica-1")]);
-    world.until("it was restarted", |w| w.started_at("replica-1") != before);
-    assert!(world.events().contains("its health check fails"), "{}", world.events());
-    world.until("it streams", |w| streams(w, "replica-1"));
+    for (member, all) in [
+        ("replica-1", true),
+        ("replica-1", false),
+        ("master", true),
+        ("master", false),
+    ] {
+        let before = world.started_at(member);
+        // The container runs on, and says nothing.
+        freeze(&world, member, all);
+        world.until("it was restarted", |w| w.started_at(member) != before);
+        world.until("it serves again", |w| streams(w, "replica-1"));
+        let found = format!("{member}: send SIGKILL, because its");
+        assert!(world.events().contains(&found), "{}", world.events());
+    }
+    assert_eq!(world.primary(), "master", "nobody else took over");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod engine;
 mod engines;
 mod healing;
 mod input;
+mod names;
 mod neighbours;
 mod promotion;
 mod reseed;
