@@ -20,5 +20,6 @@ mod neighbours;
 mod promotion;
 mod reseed;
 mod scale;
+mod sync;
 mod versions;
 mod world;

@@ -18,6 +18,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         replicas_streaming(view, &members),
         configuration(view, plan),
     ];
+    conditions.extend(sync::condition_of(view));
     conditions.extend(last_promotion(view));
     conditions.insert(0, ready(view, plan, &members));
     Status {
@@ -172,6 +173,8 @@ fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> 
 
 const SEEDING: &str = "seeding";
 
+mod sync;
+
 fn member(view: &View<'_>, name: &str) -> MemberStatus {
     let is_primary = view.primary() == Some(name);
     let mut status = MemberStatus {
@@ -189,6 +192,7 @@ fn member(view: &View<'_>, name: &str) -> MemberStatus {
         if facts.in_recovery {
             status.lag_bytes = main.map(|main| main.lsn.bytes_past(facts.lsn));
             status.lag_seconds = Some(facts.replay_lag_secs);
+            status.sync_state = sync::state_of(view, name);
         }
     }
     let progress = main.and_then(|main| main.base_backups.get(name)).copied();
