@@ -21,5 +21,6 @@ mod neighbours;
 mod promotion;
 mod reseed;
 mod scale;
+mod sync;
 mod versions;
 mod world;

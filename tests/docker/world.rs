@@ -249,6 +249,16 @@ impl World {
         }
     }
 
+    /// Waits until something is found.
+    pub fn until_some<T>(&self, what: &str, find: impl Fn(&World) -> Option<T>) -> T {
+        let found = std::cell::RefCell::new(None);
+        self.until(what, |world| {
+            *found.borrow_mut() = find(world);
+            found.borrow().is_some()
+        });
+        found.into_inner().expect("it was found")
+    }
+
     pub fn container(&self, member: &str) -> String {
         format!("{}-{member}", self.name)
     }

@@ -83,7 +83,10 @@ fn row(member: &MemberStatus) -> Vec<String> {
             let percent = done.saturating_mul(100) / total.max(1);
             format!("{} {} of {} ({percent} %)", member.state, bytes(done), bytes(total))
         }
-        None => member.state.clone(),
+        None => match &member.sync_state {
+            Some(sync) => format!("{} ({sync})", member.state),
+            None => member.state.clone(),
+        },
     };
     let dash = || "-".to_owned();
     vec![

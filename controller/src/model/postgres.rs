@@ -68,8 +68,12 @@ pub struct PgFacts {
     pub timeline: u32,
     /// A primary's insert position; a standby's replay position.
     pub lsn: Lsn,
-    /// A standby's received position.
+    /// A standby's received position; nothing while it still reads its own log after a start.
     pub receive_lsn: Lsn,
+    /// A primary's position on its own disk.
+    pub flush_lsn: Lsn,
+    /// What its commits wait for, as it runs: `synchronous_standby_names`.
+    pub sync_names: String,
     /// Whether an administrator paused the replay.
     pub replay_paused: bool,
     /// Whether the WAL receiver streams now.
@@ -113,6 +117,9 @@ pub struct StandbyFacts {
     pub state: String,
     /// What it replayed.
     pub replay_lsn: Lsn,
+    /// What it has on its disk.
+    #[serde(default)]
+    pub flush_lsn: Lsn,
     /// `async`, `sync`, `quorum`, `potential`.
     pub sync_state: String,
 }

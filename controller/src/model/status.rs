@@ -68,6 +68,9 @@ pub struct MemberStatus {
     pub state: String,
     /// Whether it does what its role asks for.
     pub ready: bool,
+    /// Whether commits wait for it: `sync`, `quorum`, `potential`; nothing when they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_state: Option<String>,
     /// The timeline that it writes or follows.
     pub timeline: Option<u32>,
     /// Its position in the write-ahead log.

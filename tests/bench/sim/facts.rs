@@ -50,6 +50,7 @@ fn serve(realm: &Realm, facts: &mut PgFacts) {
         let streams = StandbyFacts {
             state: "streaming".to_owned(),
             replay_lsn: LSN,
+            flush_lsn: LSN,
             sync_state: "async".to_owned(),
         };
         facts.standbys.insert(standby.member().to_owned(), streams);

@@ -76,10 +76,17 @@ changed as materialized (
 hopeless as (
     select from setting left join waiting using (name) where error is not null and context is null
 ),
+-- What is being seeded streams under a name of its own.
+stream as (
+    select regexp_replace(application_name, '\.seed$', '') as application_name, state, replay_lsn, flush_lsn, sync_state,
+           backend_start
+    from pg_stat_replication
+),
 standby as (
     select distinct on (application_name)
-           application_name, state, coalesce(replay_lsn, '0/0') as replay_lsn, sync_state
-    from pg_stat_replication
+           application_name, state, coalesce(replay_lsn, '0/0') as replay_lsn,
+           coalesce(flush_lsn, '0/0') as flush_lsn, sync_state
+    from stream
     -- The log stream of a base backup shows as `streaming` under the standby's name, but it never replays.
     where state <> 'streaming' or replay_lsn is not null
     order by application_name, replay_lsn is null, state = 'backup' desc, backend_start desc
@@ -90,6 +97,8 @@ select jsonb_build_object(
     'timeline', (select id from timeline),
     'lsn', coalesce(lsn, '0/0'),
     'receive_lsn', coalesce(receive_lsn, '0/0'),
+    'flush_lsn', case when in_recovery then '0/0' else pg_current_wal_flush_lsn() end,
+    'sync_names', current_setting('synchronous_standby_names'),
     'replay_paused', case when in_recovery then pg_get_wal_replay_pause_state() <> 'not paused' else false end,
     'receiver_streaming', exists (select from receiver where status = 'streaming'),
     'replay_lag_secs', case when in_recovery and receive_lsn > lsn
@@ -132,7 +141,7 @@ select jsonb_build_object(
         from pg_replication_slots
         where slot_type = 'physical'), '{}'),
     'base_backups', coalesce((
-        select jsonb_object_agg(application_name, jsonb_build_array(backup_streamed, coalesce(backup_total, 0)))
+        select jsonb_object_agg(regexp_replace(application_name, '\.seed$', ''), jsonb_build_array(backup_streamed, coalesce(backup_total, 0)))
         from pg_stat_progress_basebackup join pg_stat_activity using (pid)), '{}'),
     'roles', (
         select jsonb_object_agg(rolname, jsonb_build_object(

@@ -131,12 +131,19 @@ pub struct Frame {
     pub following: Option<Following>,
     /// Effective values of [`STANDBY_FLOOR`].
     pub floor: BTreeMap<String, i64>,
+    /// `synchronous_standby_names`, in synchronous mode.
+    pub sync_names: Option<String>,
 }
 
 /// Renders `postgresql.conf`. Equal inputs give equal bytes, so that a hash tells whether it was edited.
 pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> String {
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: &str| settings.insert(name.to_ascii_lowercase(), quote(value));
+    if let Some(names) = &frame.sync_names {
+        set("synchronous_standby_names", names);
+        // Commits that wait when the names change go on at a replica's next answer, which an idle one gives this often.
+        set("wal_receiver_status_interval", "1s");
+    }
     for (name, value) in parameters {
         set(name, value.0.trim().trim_matches('\''));
     }
@@ -163,7 +170,16 @@ pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> 
     text
 }
 
-/// The connection string of a standby or of a base backup.
+/// The connection string of a base backup. The WAL that it streams beside the copy counts as flushed, but is gone with
+/// the copy when that fails: under the standby's own name, commits that wait for the standby would be content with it.
+pub fn seed_conninfo(following: &Following) -> String {
+    conninfo(&Following {
+        host: following.host.clone(),
+        member: format!("{}.seed", following.member),
+    })
+}
+
+/// The connection string of a standby.
 pub fn conninfo(following: &Following) -> String {
     format!(
         "host={} port={PORT} user={REPLICATOR} application_name={} passfile={DIRECTORY}/pgpass \

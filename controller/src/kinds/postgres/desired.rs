@@ -139,6 +139,8 @@ pub struct FileInputs<'a> {
     pub settings: &'a Settings,
     /// Effective values of the parameters that a standby must have at least as large as its primary.
     pub floor: BTreeMap<String, i64>,
+    /// What its commits wait for as the primary, in synchronous mode.
+    pub sync_names: Option<String>,
 }
 
 /// All files of a member.
@@ -152,6 +154,7 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
         max_slot_wal_keep_bytes: cluster.max_slot_wal_keep_bytes,
         following: (inputs.role == Role::Replica).then(|| following.clone()),
         floor: inputs.floor.clone(),
+        sync_names: inputs.sync_names.clone(),
     };
     let mut files = vec![
         FileSpec::plain("pg_hba.conf", conf::pg_hba_conf(&inputs.settings.hba)),
@@ -161,7 +164,7 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
         ),
         FileSpec::plain("role", format!("{}\n", inputs.role.word())),
         FileSpec::plain("slot", conf::slot_name(inputs.member)),
-        FileSpec::plain("source", conf::conninfo(&following)),
+        FileSpec::plain("source", conf::seed_conninfo(&following)),
         FileSpec::plain("start", include_str!("start.sh").to_owned()),
         pgpass(cluster),
     ];

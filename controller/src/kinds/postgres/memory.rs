@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::spec::Scalar;
 use crate::model::Lsn;
 
+mod sync;
+pub use sync::{Heir, ReadBack, SyncChange, SyncState};
+
 /// The durable memory of one cluster.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,6 +43,8 @@ pub struct Memory {
     pub rejected: Option<Rejected>,
     /// The spec generation whose extensions were seen to exist.
     pub extensions_generation: u64,
+    /// What commits may have waited for.
+    pub sync: SyncState,
 }
 
 /// A volume that was replaced by a re-seed.
@@ -166,6 +171,8 @@ pub enum Change {
     Restart(String, i64),
     /// The extensions of this spec generation exist.
     Extensions(u64),
+    /// What commits wait for.
+    Sync(SyncChange),
 }
 
 impl Memory {
@@ -179,6 +186,7 @@ impl Memory {
             self.primary = Some(result.to.clone());
             self.term += 1;
         }
+        self.sync.promoted(result.succeeded);
         self.promotion = None;
         self.last_promotion = Some(result);
     }
@@ -196,6 +204,7 @@ impl Memory {
                 self.primary = Some(primary);
                 self.system_identifier = Some(system_identifier);
                 self.generations = generations;
+                self.sync = SyncState::adopted();
             }
             Change::Started(member, at) => {
                 let starts = self.starts.entry(member).or_default();
@@ -251,6 +260,7 @@ impl Memory {
                 self.restarts.insert(member, at);
             }
             Change::Extensions(generation) => self.extensions_generation = generation,
+            Change::Sync(change) => self.sync.apply(change),
         }
     }
 }
@@ -277,6 +287,7 @@ impl fmt::Display for Change {
             Change::Reject(_) => write!(f, "the new configuration is invalid"),
             Change::Restart(member, _) => write!(f, "{member} is to be restarted"),
             Change::Extensions(_) => write!(f, "the extensions exist"),
+            Change::Sync(change) => write!(f, "{change}"),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `spec` is what a user writes, `validate` what the schema cannot say of it, `cluster` the same with numbers for
 //! quantities, `desired` and `conf` what one member looks like, `observe` what is there, `plan` what to do next,
-//! `status` what to tell, `request` what a command asks for; `memory` is what has to be remembered. Only `observe`
+//! `quorum` who must have
+//! what was acknowledged, `status` what to tell, `request` what a command asks for; `memory` is what has to be remembered. Only `observe`
 //! touches the outside.
 
 pub mod cluster;
@@ -12,6 +13,7 @@ pub mod desired;
 pub mod memory;
 pub mod observe;
 pub mod plan;
+pub mod quorum;
 pub mod request;
 pub mod spec;
 pub mod status;
@@ -20,7 +22,7 @@ pub mod validate;
 use serde_json::Value;
 
 use self::cluster::Cluster;
-use self::memory::{Change, Memory};
+use self::memory::{Change, Memory, SyncChange};
 use self::observe::{Depth, Observed};
 use self::plan::View;
 use super::{Identity, Kind, Reply, Request, Scene};
@@ -86,7 +88,8 @@ impl Kind for Postgres {
             | Change::Promote(_)
             | Change::Promoted(_)
             | Change::Reject(_)
-            | Change::Restart(..) => true,
+            | Change::Restart(..)
+            | Change::Sync(SyncChange::Intend(_) | SyncChange::Settled(_) | SyncChange::Off) => true,
             Change::Initialised(_)
             | Change::Started(..)
             | Change::Fenced(_)
@@ -95,7 +98,8 @@ impl Kind for Postgres {
             | Change::Forget(_)
             | Change::Floor(..)
             | Change::Accept(_)
-            | Change::Extensions(_) => false,
+            | Change::Extensions(_)
+            | Change::Sync(SyncChange::Possible(_) | SyncChange::Heir(_) | SyncChange::ReadBack(..)) => false,
         }
     }
 

@@ -238,6 +238,15 @@ fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
             }
         }
     }
+    let main = memory
+        .primary
+        .as_ref()
+        .and_then(|primary| observed.members.get(primary)?.server.facts());
+    if let Some(main) = main.filter(|main| !main.in_recovery) {
+        let voters = memory.sync.intended.iter().flat_map(|set| &set.voters);
+        let streams = |voter: &String| main.standbys.get(voter).is_some_and(|s| s.state == "streaming");
+        found.extend(voters.filter(|voter| !streams(voter)).map(|voter| not_followed(voter)));
+    }
     for container in &observed.objects.containers {
         if let Some(member) = container.labels.get(labels::MEMBER)
             && container.health == Health::Unhealthy
@@ -251,6 +260,11 @@ fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
 /// The symptom that a replica does not stream.
 pub fn not_streaming(member: &str) -> String {
     format!("{member} does not stream")
+}
+
+/// The symptom that a member that commits wait for has no stream, as the primary sees it.
+pub fn not_followed(member: &str) -> String {
+    format!("{member} is not streamed to")
 }
 
 /// The symptom that a running member does not answer SQL.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{Check, Reply, Request};
 use super::memory::{Change, PromotionResult};
 use super::plan::View;
-use super::plan::promotion;
+use super::plan::{promotion, sync};
 use crate::model::labels;
 
 /// Answers a request.
@@ -77,10 +77,20 @@ fn would(view: &View<'_>, primary: &str, member: &str, force: bool) -> String {
         (Some(_), _) => format!("{member} would take over from {primary}; nothing acknowledged would be lost"),
         (None, Some(facts)) if force => format!(
             "{member} would take over from {primary}, which does not answer; \
-             what was written after {} and did not reach it would be lost",
-            facts.lsn
+             what was written after {} and did not reach it would be lost{}",
+            facts.lsn,
+            acknowledged(view, member)
         ),
         (None, _) => format!("{member} would take over from {primary}"),
+    }
+}
+
+/// Whether acknowledged synchronous writes may be among what is lost.
+fn acknowledged(view: &View<'_>, member: &str) -> String {
+    match sync::quorum(view, member) {
+        Ok(()) if view.memory.sync.promised => "; every acknowledged write has reached it".to_owned(),
+        Ok(()) => String::new(),
+        Err(lack) => format!(", acknowledged synchronous writes among it: {}", lack.why),
     }
 }
 

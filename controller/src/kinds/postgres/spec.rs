@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod replication;
+pub use replication::{Durability, Replication, ReplicationMode};
+
 /// A PostgreSQL primary and its streaming replicas, each in a container of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -235,42 +238,6 @@ impl Default for Resources {
     }
 }
 
-/// How replicas follow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Replication {
-    /// Whether a commit waits for replicas.
-    #[serde(default)]
-    pub mode: ReplicationMode,
-    /// How many bytes a replica may be behind and still be called ready and be promoted.
-    #[serde(default = "max_lag")]
-    #[schemars(extend("format" = "bytes", "x-scalar" = true))]
-    pub max_lag: String,
-    /// How many bytes of WAL a slot may hold back before the primary gives it up, so that a dead replica cannot fill its disk.
-    #[serde(default = "max_slot_wal")]
-    #[schemars(extend("format" = "bytes", "x-scalar" = true))]
-    pub max_slot_wal_keep_size: String,
-}
-
-impl Default for Replication {
-    fn default() -> Self {
-        Replication {
-            mode: ReplicationMode::default(),
-            max_lag: max_lag(),
-            max_slot_wal_keep_size: max_slot_wal(),
-        }
-    }
-}
-
-/// Whether a commit waits for replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ReplicationMode {
-    /// It does not.
-    #[default]
-    Asynchronous,
-}
-
 /// How changes that need a restart reach the members. Replicas always come first, one at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -330,14 +297,6 @@ fn stop_grace() -> String {
 fn shm() -> String {
     // The engine's 64 MiB is too small for parallel hash joins.
     "256MiB".to_owned()
-}
-
-fn max_lag() -> String {
-    "64MiB".to_owned()
-}
-
-fn max_slot_wal() -> String {
-    "10GiB".to_owned()
 }
 
 fn probe_interval() -> String {

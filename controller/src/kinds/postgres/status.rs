@@ -19,6 +19,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         replicas_streaming(view, &members),
         configuration(view, plan),
     ];
+    conditions.extend(sync::condition_of(view));
     conditions.extend(last_promotion(view));
     conditions.extend(warnings(view));
     conditions.insert(0, ready(view, plan, &members));
@@ -192,6 +193,8 @@ fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> 
 
 const SEEDING: &str = "seeding";
 
+mod sync;
+
 fn member(view: &View<'_>, name: &str) -> MemberStatus {
     let is_primary = view.primary() == Some(name);
     let mut status = MemberStatus {
@@ -209,6 +212,7 @@ fn member(view: &View<'_>, name: &str) -> MemberStatus {
         if facts.in_recovery {
             status.lag_bytes = main.map(|main| main.lsn.bytes_past(facts.lsn));
             status.lag_seconds = Some(facts.replay_lag_secs);
+            status.sync_state = sync::state_of(view, name);
         }
     }
     let slot = main.and_then(|main| main.slots.get(&conf::slot_name(name)));

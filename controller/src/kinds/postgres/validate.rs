@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::conf;
 use super::plan::routes::ROUTES;
-use super::spec::{PasswordFrom, PostgresCluster, Role, Scalar};
+use super::spec::{PasswordFrom, PostgresCluster, ReplicationMode, Role, Scalar};
 use crate::manifest::load::{PathPart, Problem};
 use crate::model::labels;
 
@@ -21,6 +21,7 @@ pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
     names(name, &spec, &mut found);
     ports(&spec, &mut found);
     parameters(&spec.parameters, spec.replicas, &mut found);
+    replication(&spec, &mut found);
     hba(&spec.hba, &mut found);
     roles(&spec, &mut found);
     databases(&spec, &mut found);
@@ -148,6 +149,46 @@ fn parameters(settings: &BTreeMap<String, Scalar>, replicas: u32, found: &mut Ve
             replicas
         );
         found.push(problem(&[key("parameters"), key(name)], why));
+    }
+}
+
+fn replication(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let replication = &spec.replication;
+    let path = |field: &str| [key("replication"), key(field)];
+    if replication.mode == ReplicationMode::Asynchronous {
+        let fields = [
+            ("method", replication.method.is_some()),
+            ("number", replication.number.is_some()),
+            ("durability", replication.durability.is_some()),
+        ];
+        for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
+            let why = format!("`{field}` says how commits wait for replicas; without `mode: synchronous` they do not");
+            found.push(problem(&path(field), why).on_key());
+        }
+        return;
+    }
+    if replication.number() > spec.replicas {
+        let field = if replication.number.is_some() { "number" } else { "mode" };
+        let why = format!(
+            "commits would wait for {} of {} replicas",
+            replication.number(),
+            spec.replicas
+        );
+        found.push(problem(&path(field), why));
+    }
+    let commit = spec
+        .parameters
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("synchronous_commit"));
+    if let Some((name, Scalar(value))) = commit {
+        let value = value.trim().trim_matches('\'').to_ascii_lowercase();
+        if !["on", "true", "yes", "1", "remote_apply"].contains(&value.as_str()) {
+            let why = format!(
+                "with `mode: synchronous`, `{name}: {value}` would acknowledge commits that no replica has on its disk; \
+                 it is `on` or `remote_apply`. A session may still choose less for itself"
+            );
+            found.push(problem(&[key("parameters"), key(name)], why));
+        }
     }
 }
 

@@ -138,7 +138,7 @@ fn words_for_truth_of_older_yaml_are_explained() {
 
 #[test]
 fn enumerations_suggest_a_word() {
-    insta::assert_snapshot!(errors_of_spec("image: postgres:17\npullPolicy: Alwys\nstorage: {onScaleDown: Recycle}\nreplication: {mode: synchronous}\nupdateStrategy: {primary: [a]}"), @"
+    insta::assert_snapshot!(errors_of_spec("image: postgres:17\npullPolicy: Alwys\nstorage: {onScaleDown: Recycle}\nreplication: {mode: synchronos}\nupdateStrategy: {primary: [a]}"), @"
     error: `spec.pullPolicy` cannot be `Alwys`
       --> pg.yaml:7:15
        |
@@ -151,12 +151,12 @@ fn enumerations_suggest_a_word() {
      8 |   storage: {onScaleDown: Recycle}
        |                          ^^^^^^^
        = help: possible are `Keep` and `Delete`
-    error: `spec.replication.mode` cannot be `synchronous`
+    error: `spec.replication.mode` cannot be `synchronos`
       --> pg.yaml:9:23
        |
-     9 |   replication: {mode: synchronous}
-       |                       ^^^^^^^^^^^
-       = help: did you mean `asynchronous`?
+     9 |   replication: {mode: synchronos}
+       |                       ^^^^^^^^^^
+       = help: did you mean `synchronous`?
     error: `spec.updateStrategy.primary` must be one word, found a list
       --> pg.yaml:10:29
        |

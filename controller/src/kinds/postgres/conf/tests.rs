@@ -15,6 +15,7 @@ fn frame() -> Frame {
         title: "pg/master".to_owned(),
         max_slot_wal_keep_bytes: (10 << 30) + 1,
         following: None,
+        sync_names: None,
         floor: BTreeMap::from([("max_connections".to_owned(), 100)]),
     }
 }

@@ -12,6 +12,7 @@ fn of(world: &World, role: Role) -> Vec<FileSpec> {
         role,
         primary: "master",
         settings: &settings,
+        sync_names: None,
         floor: std::collections::BTreeMap::new(),
     };
     files(&world.cluster, &inputs)

@@ -69,6 +69,7 @@ fn judge(view: &View<'_>, plan: &mut Plan<Change>) {
         max_slot_wal_keep_bytes: view.cluster.max_slot_wal_keep_bytes,
         following: None,
         floor: view.floor(&judge, Role::Bootstrap, &wanted),
+        sync_names: None,
     };
     let check = EngineOp::CheckConfig {
         container: view.cluster.container_name(&judge),

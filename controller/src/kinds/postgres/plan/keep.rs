@@ -9,6 +9,7 @@ use super::super::desired::{self, Role};
 use super::super::memory::Change;
 use super::disk;
 use super::foundation;
+use super::sync;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, Health, RunState};
 use crate::model::labels;
@@ -54,7 +55,8 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     }
     if view.facts(member).is_some_and(|facts| facts.in_recovery) && !view.is_foreign(member) {
         let cause = "it is the recorded primary and runs as a replica";
-        let mut steps = vec![view.deliver(member, Role::Primary, cause)];
+        let mut steps: Vec<Step> = sync::before_start(view, member).into_iter().collect();
+        steps.push(view.deliver(member, Role::Primary, cause));
         steps.extend(view.sql(member, SqlOp::Promote, cause));
         plan.chain(steps);
         plan.again_in(Duration::from_millis(50));

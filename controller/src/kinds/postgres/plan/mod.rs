@@ -15,6 +15,7 @@ mod replicas;
 mod rollout;
 pub mod routes;
 mod scale;
+pub mod sync;
 mod view;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     foundation::image(view, &mut plan);
     keep::primary(view, primary, &mut plan);
     replicas::keep(view, primary, &mut plan);
+    sync::keep(view, primary, &mut plan);
     configure::configure(view, &mut plan);
     if view.primary_facts().is_some() {
         contents::keep(view, primary, &mut plan);

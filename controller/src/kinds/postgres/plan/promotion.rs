@@ -11,6 +11,7 @@ use super::super::memory::{Change, Promotion, PromotionResult};
 use super::foundation;
 use super::keep;
 use super::routes;
+use super::sync;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::container::RunState;
@@ -196,6 +197,7 @@ fn request(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     if view.container(from).is_some() && !promotion.fenced {
         steps.extend(fence(view, promotion));
     }
+    steps.extend(sync::before_promotion(view, to));
     let cause = format!(
         "{from} is down and {}",
         if promotion.forced {

@@ -8,6 +8,7 @@ use super::super::spec::{PrimaryUpdate, PullPolicy};
 use super::foundation;
 use super::keep;
 use super::promotion;
+use super::sync;
 use super::view::{Step, View};
 use crate::model::Lsn;
 use crate::model::container::RunState;
@@ -26,9 +27,7 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     let is_ready = |member: &str| view.replica_is_ready(member) && !plan.touches(member);
     let waiting: Vec<&String> = replicas.iter().filter(|m| !is_ready(m)).collect();
     let needing: Vec<(&String, Need)> = replicas.iter().filter_map(|m| Some((m, need(view, m)?))).collect();
-    // One that is not ready anyway goes first; two that both need it must not wait for each other.
-    let chosen = needing.iter().find(|(m, _)| waiting.contains(m)).or(needing.first());
-    if let Some((member, need)) = chosen {
+    if let Some((member, need)) = first(&needing, &waiting) {
         let others: Vec<&str> = waiting
             .iter()
             .filter(|m| !needing.iter().any(|(needs, _)| needs == *m))
@@ -46,6 +45,9 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
                     member,
                     format!("it restarts when it has replayed what {primary} restarted with"),
                 );
+            }
+            if let Some(why) = sync::holds(view, member) {
+                return plan.wait(member, why);
             }
             renew(view, member, Role::Replica, need, plan);
         }
@@ -70,6 +72,19 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
         }
         (PrimaryUpdate::Switchover | PrimaryUpdate::InPlace, _) => renew(view, primary, Role::Primary, &need, plan),
     }
+}
+
+/// One that is not ready anyway goes first; two that both need it must not wait for each other.
+fn first<'n, 'm>(needing: &'n [(&'m String, Need)], waiting: &[&String]) -> Option<&'n (&'m String, Need)> {
+    needing.iter().find(|(m, _)| waiting.contains(m)).or(needing.first())
+}
+
+/// The replica that is restarted next.
+pub fn due(view: &View<'_>) -> Option<String> {
+    let replicas = view.replicas();
+    let needing: Vec<(&String, Need)> = replicas.iter().filter_map(|m| Some((m, need(view, m)?))).collect();
+    let waiting: Vec<&String> = replicas.iter().filter(|m| !view.replica_is_ready(m)).collect();
+    first(&needing, &waiting).map(|(member, _)| (*member).clone())
 }
 
 /// CPU and memory change on the running container.

@@ -4,6 +4,7 @@ use super::super::memory::{Change, Retired};
 use super::super::spec::OnScaleDown;
 use super::keep;
 use super::rejoin;
+use super::sync;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::labels;
@@ -26,6 +27,9 @@ pub fn down(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
 fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
     if container.state == RunState::Between {
         return plan.wait(member, "its container is between two states");
+    }
+    if let Some(why) = sync::holds(view, member) {
+        return plan.wait(member, why);
     }
     let cause = format!("spec.replicas is {}", view.cluster.spec.replicas);
     let mut steps: Vec<Step> = Vec::new();

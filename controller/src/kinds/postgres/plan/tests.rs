@@ -17,4 +17,6 @@ mod reseeding;
 mod rollout;
 mod routes;
 mod scaling;
+mod sync;
+mod sync_protocol;
 pub mod world;

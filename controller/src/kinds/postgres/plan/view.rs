@@ -9,6 +9,7 @@ use super::super::desired::{self, FileInputs, Role};
 use super::super::memory::{Change, Memory, Settings};
 use super::super::observe::{self, Observed};
 use super::routes;
+use super::sync;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedObserved, ProcessState, RunState};
 use crate::model::labels;
@@ -167,8 +168,17 @@ impl<'a> View<'a> {
             primary: self.primary().unwrap_or(member),
             settings: &settings,
             floor: self.floor(member, role, &settings),
+            sync_names: self.sync_names(member, role),
         };
         desired::files(self.cluster, &inputs)
+    }
+
+    /// What commits wait for, where the member's file says it. The server that `initdb` starts has no replicas yet.
+    fn sync_names(&self, member: &str, role: Role) -> Option<String> {
+        match role {
+            Role::Bootstrap => None,
+            Role::Primary | Role::Replica => sync::rendered(self, member).map(|set| set.names()),
+        }
     }
 
     /// The step that delivers a member's files.

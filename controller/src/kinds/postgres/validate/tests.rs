@@ -156,3 +156,35 @@ fn all_that_is_wrong_is_told_at_once() {
     let spec = json!({"primary": "x", "databases": [{"name": "template0"}], "parameters": {"port": "1"}});
     assert_eq!(of(spec).lines().count(), 3);
 }
+
+#[test]
+fn what_only_synchronous_commits_know_is_refused_without_them() {
+    insta::assert_snapshot!(of(json!({"replicas": 2, "replication": {"method": "any", "number": 1, "durability": "required"}})), @r"
+    replication.method (key): `method` says how commits wait for replicas; without `mode: synchronous` they do not
+    replication.number (key): `number` says how commits wait for replicas; without `mode: synchronous` they do not
+    replication.durability (key): `durability` says how commits wait for replicas; without `mode: synchronous` they do not
+    ");
+    assert_eq!(
+        of(
+            json!({"replicas": 2, "replication": {"mode": "synchronous", "number": 2, "method": "first", "durability": "preferred"}})
+        ),
+        ""
+    );
+}
+
+#[test]
+fn commits_wait_for_no_more_replicas_than_there_are() {
+    insta::assert_snapshot!(of(json!({"replicas": 1, "replication": {"mode": "synchronous", "number": 2}})), @"replication.number: commits would wait for 2 of 1 replicas");
+    insta::assert_snapshot!(of(json!({"replication": {"mode": "synchronous"}})), @"replication.mode: commits would wait for 1 of 0 replicas");
+}
+
+#[test]
+fn a_synchronous_cluster_does_not_acknowledge_by_itself() {
+    let with = |value: &str| {
+        of(json!({"replicas": 1, "replication": {"mode": "synchronous"}, "parameters": {"Synchronous_Commit": value}}))
+    };
+    insta::assert_snapshot!(with("remote_write"), @"parameters.Synchronous_Commit: with `mode: synchronous`, `Synchronous_Commit: remote_write` would acknowledge commits that no replica has on its disk; it is `on` or `remote_apply`. A session may still choose less for itself");
+    assert_ne!(with("off"), "");
+    assert_eq!(with("on"), "");
+    assert_eq!(with("remote_apply"), "");
+}

@@ -2,6 +2,7 @@
 
 use super::super::super::super::Check;
 use super::super::super::conf;
+use super::super::sync;
 use super::super::view::View;
 use crate::model::postgres::PgFacts;
 
@@ -54,7 +55,10 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     checks.push(settings(view, facts));
     match main {
         Some(main) => checks.extend(following(view, target, facts, main)),
-        None => checks.extend(ahead(view, target, facts)),
+        None => {
+            checks.extend(ahead(view, target, facts));
+            checks.extend(acknowledged(view, target));
+        }
     }
     checks
 }
@@ -67,6 +71,17 @@ fn ahead(view: &View<'_>, target: &str, facts: &PgFacts) -> Option<Check> {
     let ((_, lsn), member) = known.filter(|(theirs, _)| *theirs > reach(facts)).max()?;
     let found = format!("{member} has received up to {lsn}, {target} up to {}", reach(facts).1);
     Some(check("no other replica has more", false, found).or_force())
+}
+
+/// Without a clean stop of the primary, the replicas have to prove that the target has what commits waited for.
+fn acknowledged(view: &View<'_>, target: &str) -> Option<Check> {
+    let name = "every acknowledged synchronous write is on the target";
+    let promises = sync::is_wanted(view) || view.memory.sync.promised;
+    promises.then(|| match sync::quorum(view, target) {
+        Ok(()) if view.memory.sync.promised => check(name, true, "its log reaches far enough").or_force(),
+        Ok(()) => check(name, true, "none was promised yet").or_force(),
+        Err(lack) => check(name, false, lack.why).or_force(),
+    })
 }
 
 fn membership(view: &View<'_>, primary: &str, target: &str) -> Check {

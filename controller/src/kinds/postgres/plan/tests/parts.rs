@@ -41,6 +41,7 @@ pub fn standby() -> StandbyFacts {
     StandbyFacts {
         state: "streaming".to_owned(),
         replay_lsn: HERE,
+        flush_lsn: HERE,
         sync_state: "async".to_owned(),
     }
 }
@@ -112,6 +113,7 @@ pub fn facts(cluster: &Cluster, in_recovery: bool) -> PgFacts {
         timeline: 1,
         lsn: HERE,
         receive_lsn: HERE,
+        flush_lsn: HERE,
         receiver_streaming: in_recovery,
         version: 170_005,
         standby_floor: floor(),
