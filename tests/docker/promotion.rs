@@ -1,6 +1,6 @@
 //! Who is the primary, and that nothing acknowledged is lost when it changes.
 
-mod writer;
+pub mod writer;
 
 use std::time::Duration;
 
