@@ -97,7 +97,7 @@ impl Life {
                 return true;
             }
             assert!(begin.elapsed() < DEADLINE, "it does not come to rest: {look:#?}");
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(50));
         }
         false
     }
