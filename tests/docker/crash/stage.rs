@@ -206,7 +206,9 @@ impl Stage {
             assert_eq!(self.password_now(), self.password, "the password stays");
         }
         let writable = members.iter().filter(|member| self.is_writable(member));
-        assert_eq!(writable.count(), 1, "one member accepts writes");
+        let writable: Vec<&String> = writable.collect();
+        assert_eq!(writable.len(), 1, "one member accepts writes: {writable:?}");
+        self.the_write_route_leads_to(writable[0], &members);
         if let Some(writer) = &self.writer {
             let acknowledged = writer.ids();
             for member in &members {
@@ -216,6 +218,17 @@ impl Stage {
         }
         self.nothing_is_left_over(&members);
         assert_eq!(self.calls(), calls, "it was at rest, and went on");
+    }
+
+    /// Exactly one member answers to the name that applications write to.
+    fn the_write_route_leads_to(&self, primary: &str, members: &[String]) {
+        let name = &self.world.name;
+        let template = format!("{{{{json (index .NetworkSettings.Networks \"{name}-svc\").Aliases}}}}");
+        for member in members {
+            let aliases = docker(&["inspect", "-f", &template, &self.world.container(member)]);
+            let is_routed = aliases.contains(&format!("\"{name}-rw\""));
+            assert_eq!(is_routed, member == primary, "{member}: {aliases}");
+        }
     }
 
     fn nothing_is_left_over(&self, members: &[String]) {
@@ -239,7 +252,8 @@ impl Stage {
             "--filter",
             &format!("name={name}-"),
         ]);
-        assert_eq!(networks, BTreeSet::from([self.world.network()]), "networks");
+        let service = format!("{name}-svc");
+        assert_eq!(networks, BTreeSet::from([self.world.network(), service]), "networks");
         let inspect: Vec<&str> = ["inspect", "-f", "{{range .Mounts}}{{.Name}} {{end}}"]
             .into_iter()
             .chain(wanted.iter().map(String::as_str))
