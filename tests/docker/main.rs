@@ -11,6 +11,7 @@
 mod agent;
 mod bring_up;
 mod configuration;
+mod crash;
 mod edits;
 mod engine;
 mod engines;

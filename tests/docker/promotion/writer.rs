@@ -13,9 +13,18 @@ use crate::world::World;
 
 /// The client. Writes until it is stopped.
 pub struct Writer {
-    stop: Arc<AtomicBool>,
-    acknowledged: Arc<Mutex<Vec<i64>>>,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
+}
+
+/// What the client and the test say to each other.
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    hold: AtomicBool,
+    /// Nothing is under way, and nothing new is tried.
+    holds: AtomicBool,
+    acknowledged: Mutex<Vec<i64>>,
 }
 
 impl Writer {
@@ -31,26 +40,26 @@ impl Writer {
         for (offset, _) in (0_u16..).zip(members) {
             config.host("127.0.0.1").port(world.base_port + offset);
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let acknowledged = Arc::new(Mutex::new(Vec::new()));
-        let (ending, ids) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(write(&config, &ending, &ids));
+            runtime.block_on(write(&config, &theirs));
         });
-        Writer {
-            stop,
-            acknowledged,
-            thread,
-        }
+        Writer { shared, thread }
     }
 
     /// How many writes were acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.acknowledged.lock().unwrap().len()
+        self.shared.acknowledged.lock().unwrap().len()
+    }
+
+    /// The ids that were acknowledged so far.
+    pub fn ids(&self) -> Vec<i64> {
+        self.shared.acknowledged.lock().unwrap().clone()
     }
 
     /// Waits until so many writes were acknowledged.
@@ -65,36 +74,68 @@ impl Writer {
         }
     }
 
+    /// Has it pause; what it tried last has come to an end.
+    pub fn hold(&self) {
+        self.shared.hold.store(true, Ordering::SeqCst);
+        let begin = Instant::now();
+        while !self.shared.holds.load(Ordering::SeqCst) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "it does not pause");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Has it go on.
+    pub fn release(&self) {
+        self.shared.hold.store(false, Ordering::SeqCst);
+    }
+
     /// Stops writing; the ids that were acknowledged.
     pub fn stop(self) -> Vec<i64> {
-        self.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::SeqCst);
         self.thread.join().unwrap();
-        self.acknowledged.lock().unwrap().clone()
+        self.shared.acknowledged.lock().unwrap().clone()
     }
 }
 
-async fn write(config: &Config, stop: &AtomicBool, acknowledged: &Mutex<Vec<i64>>) {
+async fn write(config: &Config, shared: &Shared) {
     let mut id: i64 = 0;
-    while !stop.load(Ordering::SeqCst) {
+    let goes_on = || !shared.stop.load(Ordering::SeqCst);
+    while goes_on() {
+        if pauses(shared).await {
+            continue;
+        }
         let connected = tokio::time::timeout(Duration::from_secs(1), config.connect(NoTls)).await;
         let Ok(Ok((client, connection))) = connected else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let connection = tokio::spawn(connection);
-        while !stop.load(Ordering::SeqCst) {
+        while goes_on() {
+            if pauses(shared).await {
+                continue;
+            }
             // An id is tried once: whether a write without an answer took place is not known, and is not claimed.
             id += 1;
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
             let insert = client.execute("insert into written values ($1)", &values);
             match tokio::time::timeout(Duration::from_secs(2), insert).await {
-                Ok(Ok(1)) => acknowledged.lock().unwrap().push(id),
+                Ok(Ok(1)) => shared.acknowledged.lock().unwrap().push(id),
                 _ => break,
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         connection.abort();
     }
+}
+
+/// Whether it was told to pause; then some time has passed.
+async fn pauses(shared: &Shared) -> bool {
+    let hold = shared.hold.load(Ordering::SeqCst);
+    shared.holds.store(hold, Ordering::SeqCst);
+    if hold {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    hold
 }
 
 /// Acknowledged ids that a member does not have.

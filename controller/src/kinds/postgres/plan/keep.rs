@@ -338,6 +338,14 @@ pub fn stop(cluster: &Cluster, member: &str, cause: impl Into<String>) -> Step {
 
 /// The steps that stop a member's container, whatever it is doing, and remove it. Its volume stays.
 pub fn dismiss(view: &View<'_>, member: &str, container: &ContainerObserved, cause: &str) -> Vec<Step> {
+    let mut steps = halt(view, member, container, cause);
+    let remove = EngineOp::RemoveContainer(container.id.clone());
+    steps.push(Action::engine(member, remove, cause));
+    steps
+}
+
+/// The steps that stop a member's container, whatever it is doing.
+pub fn halt(view: &View<'_>, member: &str, container: &ContainerObserved, cause: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     if container.state == RunState::Paused {
         let thaw = EngineOp::Unpause(container.id.clone());
@@ -346,8 +354,6 @@ pub fn dismiss(view: &View<'_>, member: &str, container: &ContainerObserved, cau
     if !matches!(container.state, RunState::Created | RunState::Exited) {
         steps.push(stop(view.cluster, member, cause));
     }
-    let remove = EngineOp::RemoveContainer(container.id.clone());
-    steps.push(Action::engine(member, remove, cause));
     steps
 }
 

@@ -36,6 +36,11 @@ fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
     if view.cluster.spec.storage.on_scale_down == OnScaleDown::Delete {
         let volume = view.volume_name(member);
         let proved_copy = rejoin::is_copy(view, member);
+        if !proved_copy && !matches!(container.state, RunState::Created | RunState::Exited) {
+            // The two servers were asked one after the other, and the primary went on meanwhile. A member that has
+            // stopped stands still.
+            return plan.chain(keep::halt(view, member, container, &cause));
+        }
         if !proved_copy {
             plan.block(
                 member,
