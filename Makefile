@@ -2,11 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint bench specs clean-tests nextest images
+.PHONY: help up down status test lint bench bench-peers specs clean-tests nextest images
 
 STATE ?= $(or $(RECONCILER_STATE_DIR),/var/lib/reconciler)
 MANIFESTS ?= manifests/quickstart.yaml
 MAJORS ?= 15 17 18
+ROUNDS ?= 10
+KILLS ?= 3
 RECONCILER := target/release/reconciler --state-dir $(STATE)
 
 help: ## Say what there is
@@ -43,7 +45,12 @@ lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; fi
 
 bench: ## Measure switchovers, restarts and the agent's own cost
-	@cargo bench --workspace --locked
+	@cargo bench --workspace --locked --bench bench
+
+bench-peers: ## Measure this product beside Patroni, pg_auto_failover and a script, in one run (ROUNDS=10 KILLS=3)
+	@tests/images/get 17
+	@tests/images/peers
+	@cargo bench --workspace --locked --bench peers -- --rounds $(ROUNDS) --kills $(KILLS)
 
 specs: ## Write crd-like-specs/ anew from the types
 	@cargo build --quiet

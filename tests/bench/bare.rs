@@ -101,6 +101,12 @@ impl<'a> Pair<'a> {
         Ok([stopped, promoted].map(|part| part.as_secs_f64() * 1e3))
     }
 
+    /// Kills a server and starts it at once.
+    pub async fn kill_and_start(&self, server: usize) -> Done<()> {
+        engine::signal(&self.place.engine, &self.names[server], "SIGKILL").await?;
+        engine::start(&self.place.engine, &self.names[server]).await
+    }
+
     /// Has the old primary follow the new one.
     pub async fn restore(&self) -> Done<()> {
         let old = &self.names[1 - self.primary];

@@ -15,21 +15,28 @@
 //! | `sim` | an engine and its servers in memory |
 //! | `engine`, `log`, `meter`, `sql`, `table` | small things that several sections need |
 
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod bare;
 mod edit;
 mod engine;
 mod idle;
 mod kill;
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod live;
 mod log;
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod meter;
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod place;
 mod scale;
 mod sim;
 mod size;
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod sql;
 mod switchover;
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod table;
+#[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod writer;
 
 use std::panic::AssertUnwindSafe;

@@ -21,15 +21,20 @@ pub struct Address {
 
 /// Logs in.
 pub async fn connect(address: &Address) -> Done<Client> {
+    connect_within("127.0.0.1", address, CONNECT).await
+}
+
+/// Logs in under a name of the host, and says how long that may take.
+pub async fn connect_within(host: &str, address: &Address, limit: Duration) -> Done<Client> {
     let mut config = Config::new();
     config
-        .host("127.0.0.1")
+        .host(host)
         .port(address.port)
         .user("postgres")
         .password(&address.password)
         .dbname("postgres")
         .application_name("bench");
-    let (client, connection) = timeout(CONNECT, config.connect(NoTls)).await??;
+    let (client, connection) = timeout(limit, config.connect(NoTls)).await??;
     tokio::task::spawn_local(async move {
         // Its error comes to whoever waits for an answer.
         let _ = connection.await;
