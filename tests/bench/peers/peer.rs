@@ -141,7 +141,8 @@ impl Peer {
                     continue;
                 };
                 if all || programs.contains(&program) {
-                    total_mb += meter::proportional_mb(pid.parse()?)?;
+                    // One that has ended meanwhile holds nothing.
+                    total_mb += meter::proportional_mb(pid.parse()?).unwrap_or_default();
                 }
             }
         }
