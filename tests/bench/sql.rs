@@ -1,6 +1,6 @@
 //! Connections to servers, as a client on the host has them: through the published port.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls};
@@ -9,6 +9,9 @@ use crate::Done;
 
 /// How long a client waits for one address.
 pub const CONNECT: Duration = Duration::from_millis(200);
+
+/// How long a server may take to be there, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a server is reached, as the superuser.
 #[derive(Debug, Clone)]
@@ -44,8 +47,9 @@ pub async fn connect_within(host: &str, address: &Address, limit: Duration) -> D
 
 /// Logs in, trying again for a while.
 pub async fn connect_patiently(address: &Address) -> Done<Client> {
+    let begin = Instant::now();
     let mut last = None;
-    for _ in 0..200 {
+    while begin.elapsed() < PATIENCE {
         match connect(address).await {
             Ok(client) => return Ok(client),
             Err(failure) => last = Some(failure),

@@ -9,10 +9,10 @@ use crate::verdict::Verdict;
 use crate::writer::Notes;
 
 /// A client's gap that is longer than this is an outage, in seconds: everything else is a slow moment of the machine.
-const OUTAGE_S: f64 = 0.1;
+const OUTAGE_S: f64 = 0.25;
 /// What the agent did, by the words of its steps.
 const STEPS: [(&str, &str); 6] = [
-    ("promotions", ": promote, because"),
+    ("changes of the primary", " is the primary, because"),
     ("re-seeds", "gets a new volume in place of"),
     ("containers started", ": start container"),
     ("containers made", ": create container"),

@@ -76,9 +76,9 @@ fn network_name(place: &Place) -> String {
 pub async fn make_network(place: &Place) -> Done<String> {
     let label = label(place);
     let mut last = None;
-    // Other networks of the host may have some of them.
+    // The engine takes its own from 172.16.0.0/12 and 192.168.0.0/16; other runs may have some of these.
     for third in 0..64 {
-        let prefix = format!("172.31.{}", (std::process::id() + third) % 256);
+        let prefix = format!("10.213.{}", (std::process::id() + third) % 256);
         let subnet = format!("{prefix}.0/24");
         let name = network_name(place);
         match docker(&["network", "create", "--label", &label, "--subnet", &subnet, &name]).await {
