@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint bench bench-peers specs clean-tests nextest images
+.PHONY: help up down status test lint bench bench-peers chaos specs clean-tests nextest images
 
 STATE ?= $(or $(RECONCILER_STATE_DIR),/var/lib/reconciler)
 MANIFESTS ?= manifests/quickstart.yaml
 MAJORS ?= 15 17 18
 ROUNDS ?= 10
 KILLS ?= 3
+MINUTES ?= 10
 RECONCILER := target/release/reconciler --state-dir $(STATE)
 
 help: ## Say what there is
@@ -51,6 +52,10 @@ bench-peers: ## Measure this product beside Patroni, pg_auto_failover and a scri
 	@tests/images/get 17
 	@tests/images/peers
 	@cargo bench --workspace --locked --bench peers -- --rounds $(ROUNDS) --kills $(KILLS)
+
+chaos: ## Strike at random on the real engine for so long, and count what was lost (MINUTES=10, SEED=...)
+	@tests/images/get 17
+	@cargo bench --workspace --locked --bench chaos -- --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 specs: ## Write crd-like-specs/ anew from the types
 	@cargo build --quiet
