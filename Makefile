@@ -38,7 +38,7 @@ status: ## Show members, conditions and what is in progress
 
 test: lint images nextest ## Check the sources, then run every test, those with real containers included
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --locked --no-fail-fast; \
-	else cargo test --workspace --locked --all-targets --no-fail-fast; fi
+	else cargo test --workspace --locked --lib --bins --tests --no-fail-fast; fi
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	@cargo fmt --all --check

@@ -103,29 +103,44 @@ impl Cluster {
         Ok(fs::rename(beside, path)?)
     }
 
-    /// What the agent says of it; `None` while no agent answers.
+    /// What the agent last saw of it; `None` while no agent answers. It makes the agent do nothing: that it notices
+    /// things by itself is part of what is tried.
     pub fn look(&self, host: &Host) -> Done<Option<Seen>> {
+        let name = format!("PostgresCluster/{}", self.name);
+        let output = host.cli(&["get", &name, "-o", "json"])?;
+        if !output.succeeded {
+            return Ok(None);
+        }
+        let found: Value = serde_json::from_str(&output.out)?;
+        Ok(Some(self.seen(&found[0])))
+    }
+
+    /// What the agent sees of it when it looks now; `None` while no agent answers.
+    pub fn look_anew(&self, host: &Host) -> Done<Option<Seen>> {
         let output = host.cli(&["status", &self.name, "-o", "json"])?;
         if !output.succeeded {
             return Ok(None);
         }
         let overview: Value = serde_json::from_str(&output.out)?;
-        let resource = overview["resources"][0].clone();
+        Ok(Some(self.seen(&overview["resources"][0])))
+    }
+
+    fn seen(&self, resource: &Value) -> Seen {
         let status = &resource["status"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let members: Vec<&Value> = status["members"].as_array().into_iter().flatten().collect();
         let primary = members.iter().find(|member| member["role"] == "primary");
         let ready = &status["conditions"][0];
         let is_whole = members.len() as u64 == self.spec["replicas"].as_u64().unwrap_or_default() + 1;
-        Ok(Some(Seen {
+        Seen {
             is_ready: ready["type"] == "Ready"
                 && ready["status"] == "True"
                 && status["observedGeneration"] == resource["generation"]
                 && is_whole,
             primary: primary.map(|member| text(&member["name"])),
             members: members.iter().map(|m| (text(&m["name"]), text(&m["volume"]))).collect(),
-            resource,
-        }))
+            resource: resource.clone(),
+        }
     }
 
     /// Waits until nothing is left to do.
@@ -134,7 +149,7 @@ impl Cluster {
         loop {
             let seen = self.look(host)?;
             let last = match seen {
-                Some(seen) if seen.is_ready => return Ok(seen),
+                Some(seen) if seen.is_ready && self.is_ready(host)? => return Ok(seen),
                 Some(seen) => seen.resource["status"]["conditions"][0]["message"].clone(),
                 None => Value::Null,
             };
@@ -143,6 +158,11 @@ impl Cluster {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Whether it is ready at this moment.
+    pub fn is_ready(&self, host: &Host) -> Done<bool> {
+        Ok(self.look_anew(host)?.is_some_and(|seen| seen.is_ready))
     }
 
     /// A member's container.

@@ -230,6 +230,9 @@ impl Story {
         let Some(fault) = self.chance.one_of(&possible).copied() else {
             return Ok(());
         };
+        if fault.needs_rest() && !cluster.is_ready(host)? {
+            return Ok(());
+        }
         let struck = strike::strike(fault, host, cluster, &mut self.chance)?;
         let Some(struck) = struck else {
             return Ok(());

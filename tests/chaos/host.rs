@@ -29,6 +29,7 @@ pub struct Output {
 pub struct Host {
     /// Names the run.
     pub name: String,
+    program: PathBuf,
     dir: TempDir,
     agent: Option<Child>,
     commands: Vec<Child>,
@@ -38,12 +39,13 @@ pub struct Host {
 
 impl Host {
     /// With nothing in it.
-    pub fn new() -> Done<Self> {
+    pub fn new(program: Option<&Path>) -> Done<Self> {
         let dir = TempDir::with_prefix("reconciler-chaos-")?;
         fs::create_dir_all(dir.path().join("manifests"))?;
         let id = std::process::id();
         Ok(Host {
             name: format!("c{}", id % 100_000),
+            program: program.unwrap_or(Path::new(BINARY)).to_owned(),
             dir,
             agent: None,
             commands: Vec::new(),
@@ -126,7 +128,7 @@ impl Host {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(&self.program);
         command.arg("--state-dir").arg(self.state_dir()).args(arguments);
         command.stdin(Stdio::null());
         command

@@ -1,7 +1,7 @@
 //! Faults at random, on the real engine, under writers that remember what was acknowledged.
 //!
-//! `cargo bench --bench chaos -- [--minutes N] [--seed N] [--mode asynchronous|synchronous|both]`. The seed is printed and
-//! draws faults, targets and pauses; what the machine does meanwhile is its own affair, so a seed repeats the story and not
+//! `cargo bench --bench chaos -- [--minutes N] [--seed N] [--mode asynchronous|synchronous|both]
+//! [--program PATH]`; another program than this build's is for bisecting. The seed is printed and draws faults, targets and pauses; what the machine does meanwhile is its own affair, so a seed repeats the story and not
 //! every instant of it.
 //!
 //! At the end the faults stop. Then every cluster has to get ready; each acknowledged write of a synchronous cluster has
@@ -28,6 +28,7 @@ mod strike;
 mod verdict;
 mod writer;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -52,6 +53,7 @@ struct Options {
     minutes: f64,
     seed: u64,
     modes: Vec<Mode>,
+    program: Option<PathBuf>,
 }
 
 /// How a cluster replicates.
@@ -79,6 +81,7 @@ fn options() -> Done<Options> {
         minutes: 10.0,
         seed: u64::from(std::process::id()),
         modes: vec![Mode::Asynchronous, Mode::Synchronous],
+        program: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -87,6 +90,7 @@ fn options() -> Done<Options> {
             // Cargo itself adds it.
             "--bench" => {}
             "--minutes" => options.minutes = value()?.parse()?,
+            "--program" => options.program = Some(value()?.into()),
             "--seed" => options.seed = value()?.parse()?,
             "--mode" => {
                 options.modes = match value()?.as_str() {
@@ -107,7 +111,7 @@ fn run(options: &Options) -> Done<bool> {
     let stop = Arc::new(AtomicBool::new(false));
     watch_for_signals(&stop)?;
     println!("seed {}, {} minutes", options.seed, options.minutes);
-    let mut host = Host::new()?;
+    let mut host = Host::new(options.program.as_deref())?;
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(options, &mut host, &stop)));
     let outcome = outcome.unwrap_or_else(|_| Err("the run panicked".into()));
     if !matches!(outcome, Ok(true)) && !stop.load(Ordering::SeqCst) {

@@ -20,7 +20,7 @@ pub enum Settings {
 
 const POLL: Duration = Duration::from_millis(200);
 /// A step of the set-up that takes longer needs help.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// As root, so that the volume can be made the server's; all the rest as the server's user.
 const PREPARE: &str = "install -d -o postgres -g postgres /run/postgresql /var/run/postgresql; \
      chown postgres:postgres /data; export HOME=/data PGDATA=/data/pg; rm -rf /tmp/pg_autoctl; cd /data; \
