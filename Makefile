@@ -2,11 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint bench specs clean-tests nextest images
+.PHONY: help up down status test lint bench bench-peers chaos specs clean-tests nextest images
 
 STATE ?= $(or $(RECONCILER_STATE_DIR),/var/lib/reconciler)
 MANIFESTS ?= manifests/quickstart.yaml
 MAJORS ?= 15 17 18
+ROUNDS ?= 10
+KILLS ?= 3
+MINUTES ?= 10
 RECONCILER := target/release/reconciler --state-dir $(STATE)
 
 help: ## Say what there is
@@ -35,7 +38,7 @@ status: ## Show members, conditions and what is in progress
 
 test: lint images nextest ## Check the sources, then run every test, those with real containers included
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --locked --no-fail-fast; \
-	else cargo test --workspace --locked --all-targets --no-fail-fast; fi
+	else cargo test --workspace --locked --lib --bins --tests --no-fail-fast; fi
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	@cargo fmt --all --check
@@ -43,7 +46,16 @@ lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; fi
 
 bench: ## Measure switchovers, restarts and the agent's own cost
-	@cargo bench --workspace --locked
+	@cargo bench --workspace --locked --bench bench
+
+bench-peers: ## Measure this product beside Patroni, pg_auto_failover and a script, in one run (ROUNDS=10 KILLS=3)
+	@tests/images/get 17
+	@tests/images/peers
+	@cargo bench --workspace --locked --bench peers -- --rounds $(ROUNDS) --kills $(KILLS)
+
+chaos: ## Strike at random on the real engine for so long, and count what was lost (MINUTES=10, SEED=...)
+	@tests/images/get 17
+	@cargo bench --workspace --locked --bench chaos -- --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 specs: ## Write crd-like-specs/ anew from the types
 	@cargo build --quiet

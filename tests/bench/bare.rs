@@ -10,7 +10,9 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkCreateRequest, NetworkingConfig,
     PortBinding, VolumeCreateRequest,
 };
-use bollard::query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions, UploadToContainerOptionsBuilder,
+};
 use tokio_postgres::Client;
 
 use crate::Done;
@@ -34,6 +36,7 @@ const HBA: &str = "local all all trust\nhost replication all samenet trust\nhost
 /// The two servers.
 pub struct Pair<'a> {
     place: &'a Place,
+    network: String,
     names: [String; 2],
     addresses: [Address; 2],
     primary: usize,
@@ -42,9 +45,15 @@ pub struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// Makes the servers: the first is the primary.
     pub async fn make(place: &'a Place) -> Done<Self> {
-        let names = ["a", "b"].map(|server| format!("{}-bare-{server}", place.name));
+        Self::make_as(place, "bare").await
+    }
+
+    /// The same under another name.
+    pub async fn make_as(place: &'a Place, what: &str) -> Done<Self> {
+        let network_name = format!("{}-{what}", place.name);
+        let names = ["a", "b"].map(|server| format!("{network_name}-{server}"));
         let network = NetworkCreateRequest {
-            name: format!("{}-bare", place.name),
+            name: network_name.clone(),
             labels: Some(label(place)),
             ..NetworkCreateRequest::default()
         };
@@ -56,6 +65,7 @@ impl<'a> Pair<'a> {
         });
         let pair = Pair {
             place,
+            network: network_name,
             names,
             addresses,
             primary: 0,
@@ -101,6 +111,12 @@ impl<'a> Pair<'a> {
         Ok([stopped, promoted].map(|part| part.as_secs_f64() * 1e3))
     }
 
+    /// Kills a server and starts it at once.
+    pub async fn kill_and_start(&self, server: usize) -> Done<()> {
+        engine::signal(&self.place.engine, &self.names[server], "SIGKILL").await?;
+        engine::start(&self.place.engine, &self.names[server]).await
+    }
+
     /// Has the old primary follow the new one.
     pub async fn restore(&self) -> Done<()> {
         let old = &self.names[1 - self.primary];
@@ -110,6 +126,21 @@ impl<'a> Pair<'a> {
         // Until then the new primary's control file names the old timeline.
         self.connect().await?.batch_execute("checkpoint").await?;
         Ok(())
+    }
+
+    /// Takes everything from the standby and seeds it again. Returns how long the seeding took, in milliseconds.
+    pub async fn reseed(&self) -> Done<f64> {
+        let standby = 1 - self.primary;
+        let (engine, name) = (&self.place.engine, &self.names[standby]);
+        let forced = RemoveContainerOptionsBuilder::new().force(true).build();
+        engine.remove_container(name, Some(forced)).await?;
+        engine.remove_volume(name, None::<RemoveVolumeOptions>).await?;
+        self.connect().await?.batch_execute("checkpoint").await?;
+        let begin = Instant::now();
+        self.create(standby).await?;
+        engine::start(engine, name).await?;
+        self.wait_for_stream().await?;
+        Ok(begin.elapsed().as_secs_f64() * 1e3)
     }
 
     async fn wait_for_stream(&self) -> Done<()> {
@@ -147,7 +178,7 @@ impl<'a> Pair<'a> {
     }
 
     fn body(&self, server: usize, seed: Option<&str>) -> ContainerCreateBody {
-        let network = format!("{}-bare", self.place.name);
+        let network = self.network.clone();
         let binding = PortBinding {
             host_ip: Some("127.0.0.1".to_owned()),
             host_port: Some(self.addresses[server].port.to_string()),

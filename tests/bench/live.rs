@@ -40,14 +40,20 @@ pub struct Live<'a> {
     /// What was seen of the agent at rest; looked at once for all sections.
     pub rest: OnceCell<Rest>,
     ports: BTreeMap<&'static str, u16>,
+    more: &'static str,
 }
 
 impl<'a> Live<'a> {
     /// Starts the agent on a new manifest and waits until its cluster is ready.
     pub async fn start(place: &'a Place, quick: bool) -> Done<Self> {
+        Self::start_with(place, quick, "").await
+    }
+
+    /// The same, with more lines in the spec.
+    pub async fn start_with(place: &'a Place, quick: bool, more: &'static str) -> Done<Self> {
         fs::create_dir_all(place.manifest().parent().ok_or("the manifest has no directory")?)?;
         let ports: BTreeMap<&str, u16> = MEMBERS.into_iter().zip(free_ports(MEMBERS.len())?).collect();
-        fs::write(place.manifest(), manifest(&place.name, &ports, 100))?;
+        fs::write(place.manifest(), manifest(&place.name, &ports, 100) + more)?;
         let child = Command::new(BINARY)
             .arg("--state-dir")
             .arg(place.state_dir())
@@ -69,6 +75,7 @@ impl<'a> Live<'a> {
             quick,
             rest: OnceCell::new(),
             ports,
+            more,
         };
         live.settle().await?;
         Ok(live)
@@ -132,7 +139,10 @@ impl<'a> Live<'a> {
     pub fn edit(&self, log_min_duration_ms: u64) -> Done<SystemTime> {
         let path = self.place.manifest();
         let beside = path.with_extension("new");
-        fs::write(&beside, manifest(&self.place.name, &self.ports, log_min_duration_ms))?;
+        fs::write(
+            &beside,
+            manifest(&self.place.name, &self.ports, log_min_duration_ms) + self.more,
+        )?;
         let at = SystemTime::now();
         fs::rename(beside, path)?;
         Ok(at)

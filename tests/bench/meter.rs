@@ -28,6 +28,13 @@ pub fn resident_mb(process: u32) -> Done<f64> {
     Ok(first_number(line.ok_or("the kernel does not say how much memory the agent uses")?)? * 1024.0 / 1e6)
 }
 
+/// Resident memory of a process, what it shares divided among those who share it, in MB.
+pub fn proportional_mb(process: u32) -> Done<f64> {
+    let sums = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let line = sums.lines().find_map(|line| line.strip_prefix("Pss:"));
+    Ok(first_number(line.ok_or("the kernel does not say how much memory a process uses")?)? * 1024.0 / 1e6)
+}
+
 fn first_number(text: &str) -> Done<f64> {
     let word = text.split_whitespace().next().ok_or("an empty line of the kernel's")?;
     Ok(word.parse()?)

@@ -51,6 +51,13 @@ impl Place {
         self.dir.path().join("manifests").join("bench.yaml")
     }
 
+    /// A directory for files of a contender's.
+    pub fn files(&self, of: &str) -> Done<PathBuf> {
+        let path = self.dir.path().join(of);
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
     /// The agent's log.
     pub fn log(&self) -> PathBuf {
         self.dir.path().join("agent.log")
@@ -58,14 +65,14 @@ impl Place {
 
     /// Ends the agent and removes every object of this run.
     pub async fn sweep(&self) -> Done<()> {
-        let agent = self.agent.take();
-        let Some(mut agent) = agent else {
-            // Without an agent nothing was made, and there may be no engine.
-            return Ok(());
-        };
         // What cannot be removed keeps nothing else from going.
         let mut failures = Vec::new();
-        failures.extend(agent.kill().await.err().map(|error| error.to_string()));
+        match self.agent.take() {
+            Some(mut agent) => failures.extend(agent.kill().await.err().map(|error| error.to_string())),
+            // Nothing was made where there is no engine.
+            None if self.engine.ping().await.is_err() => return Ok(()),
+            None => {}
+        }
         for label in [
             format!("{LABEL}={}", self.name),
             format!("{}={}", labels::NAME, self.name),

@@ -1,6 +1,6 @@
 //! Connections to servers, as a client on the host has them: through the published port.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls};
@@ -9,6 +9,9 @@ use crate::Done;
 
 /// How long a client waits for one address.
 pub const CONNECT: Duration = Duration::from_millis(200);
+
+/// How long a server may take to be there, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a server is reached, as the superuser.
 #[derive(Debug, Clone)]
@@ -21,15 +24,20 @@ pub struct Address {
 
 /// Logs in.
 pub async fn connect(address: &Address) -> Done<Client> {
+    connect_within("127.0.0.1", address, CONNECT).await
+}
+
+/// Logs in under a name of the host, and says how long that may take.
+pub async fn connect_within(host: &str, address: &Address, limit: Duration) -> Done<Client> {
     let mut config = Config::new();
     config
-        .host("127.0.0.1")
+        .host(host)
         .port(address.port)
         .user("postgres")
         .password(&address.password)
         .dbname("postgres")
         .application_name("bench");
-    let (client, connection) = timeout(CONNECT, config.connect(NoTls)).await??;
+    let (client, connection) = timeout(limit, config.connect(NoTls)).await??;
     tokio::task::spawn_local(async move {
         // Its error comes to whoever waits for an answer.
         let _ = connection.await;
@@ -39,8 +47,9 @@ pub async fn connect(address: &Address) -> Done<Client> {
 
 /// Logs in, trying again for a while.
 pub async fn connect_patiently(address: &Address) -> Done<Client> {
+    let begin = Instant::now();
     let mut last = None;
-    for _ in 0..200 {
+    while begin.elapsed() < PATIENCE {
         match connect(address).await {
             Ok(client) => return Ok(client),
             Err(failure) => last = Some(failure),

@@ -29,7 +29,8 @@ impl Samples {
         sorted.get(middle).copied().unwrap_or(f64::NAN)
     }
 
-    fn worst(&self) -> f64 {
+    /// The greatest.
+    pub fn worst(&self) -> f64 {
         self.0.iter().copied().fold(f64::NAN, f64::max)
     }
 }
@@ -49,6 +50,8 @@ pub enum Limit {
     Most(f64),
     /// So many times another measurement of the same run: first the factor, then the measurement.
     Times(f64, f64),
+    /// Nothing, but how many times another measurement of the same run it is is worth knowing.
+    Beside(f64),
 }
 
 /// The figures of one section.
@@ -89,6 +92,7 @@ impl Table {
                 short(median / base),
                 verdict(median <= factor * base),
             ),
+            Limit::Beside(base) => (none(), short(median / base), none()),
         };
         self.rows.push([what.into(), measured, limit, ratio, verdict]);
     }
