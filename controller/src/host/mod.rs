@@ -5,6 +5,7 @@ pub mod docker;
 pub mod postgres;
 pub mod real;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::container::Objects;
@@ -34,6 +35,11 @@ pub trait EngineRead {
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>>;
     /// The last lines of a container's log.
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String>;
+    /// The bytes that volumes take, as far as that can be told.
+    async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
+        let _ = volumes;
+        BTreeMap::new()
+    }
 }
 
 /// Changes the engine.

@@ -1,5 +1,6 @@
 //! The host that the product runs on: the Docker engine and the databases in its containers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -50,6 +51,10 @@ impl EngineRead for RealHost {
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.docker.log_tail(container, lines).await
+    }
+
+    async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
+        self.docker.volume_bytes(volumes).await
     }
 }
 

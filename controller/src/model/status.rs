@@ -152,3 +152,29 @@ pub fn date_conditions(next: &mut [Condition], before: &[Condition], now: i64) {
             .map_or(now, |old| old.last_transition_time);
     }
 }
+
+/// A number of bytes, such as `1.5 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut tenths = count.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_are_printed_in_the_unit_that_fits() {
+        let printed: Vec<String> = [0, 1023, 1024, 1536, 1 << 20, 5 << 30].map(bytes).to_vec();
+        assert_eq!(printed, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB"]);
+    }
+}

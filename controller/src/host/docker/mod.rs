@@ -25,6 +25,7 @@ mod own;
 mod pull;
 mod recover;
 mod socket;
+mod usage;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -160,6 +161,10 @@ impl EngineRead for Docker {
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         logs::tail(self, container, lines).await
+    }
+
+    async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
+        Docker::volume_bytes(self, volumes).await
     }
 }
 
