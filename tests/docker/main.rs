@@ -11,6 +11,7 @@
 mod agent;
 mod bring_up;
 mod configuration;
+mod damage;
 mod edits;
 mod engine;
 mod engines;
@@ -18,7 +19,9 @@ mod healing;
 mod input;
 mod neighbours;
 mod promotion;
+mod quarantine;
 mod reseed;
+mod rewind;
 mod scale;
 mod versions;
 mod world;

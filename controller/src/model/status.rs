@@ -84,6 +84,31 @@ pub struct MemberStatus {
     pub volume: String,
     /// Bytes done and bytes in total, while it is being seeded.
     pub progress: Option<(u64, u64)>,
+    /// Seconds until it is seeded, at the pace so far.
+    #[serde(default)]
+    pub eta_seconds: Option<u64>,
+}
+
+/// One volume of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStatus {
+    /// Its name.
+    pub name: String,
+    /// The member that it is or was of.
+    pub member: String,
+    /// Its number among the member's volumes.
+    pub generation: Option<u32>,
+    /// `in use`, `quarantined`, `kept` or `being removed`.
+    pub state: String,
+    /// The bytes that it takes, where that was measured.
+    pub bytes: Option<u64>,
+    /// Why it is not used any more.
+    pub reason: String,
+    /// Since when, in seconds since the epoch.
+    pub since: Option<i64>,
+    /// When it goes by itself, in seconds since the epoch; one that may hold the last copy of anything never does.
+    pub until: Option<i64>,
 }
 
 /// How an operation ended.
@@ -118,6 +143,9 @@ pub struct Status {
     pub notes: Vec<String>,
     /// Facts worth a line each, such as where a generated password is.
     pub facts: BTreeMap<String, String>,
+    /// The volumes, those that are not used any more included.
+    #[serde(default)]
+    pub volumes: Vec<VolumeStatus>,
 }
 
 impl Status {

@@ -11,7 +11,7 @@ mod identity;
 pub mod keep;
 mod lag;
 pub mod promotion;
-mod rejoin;
+pub mod rejoin;
 mod replicas;
 pub mod reseed;
 mod rollout;

@@ -11,7 +11,7 @@ use super::rejoin::Finding;
 use super::view::View;
 use crate::model::plan::{Action, Op, Plan};
 
-pub use estimate::{Choice, choose, clone_millis};
+pub use estimate::{Choice, choose, clone_millis, rewind_obstacle};
 pub use space::{NO_SPACE, has_room};
 
 /// Failures in a row after which somebody has to look at it.
@@ -87,10 +87,16 @@ pub fn stuck(view: &View<'_>, member: &str) -> Option<String> {
 /// Says that somebody has to look at a member's seed. It is tried again all the same, less and less often: the cause may
 /// go away by itself.
 pub fn needs_human(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
-    if let Some(why) = stuck(view, member) {
-        let next = format!("Look into `reconciler logs {member}`, remove the cause, then `reconciler reseed {member}`");
-        plan.block(member, NEEDS_HUMAN, format!("{why}. {next}"));
+    if let Some(advice) = advice(view, member) {
+        plan.block(member, NEEDS_HUMAN, advice);
     }
+}
+
+/// Why a member's seed leads nowhere, and what somebody has to do next.
+pub fn advice(view: &View<'_>, member: &str) -> Option<String> {
+    let why = stuck(view, member)?;
+    let next = format!("look into `reconciler logs {member}`, remove the cause, then `reconciler reseed {member}`");
+    Some(format!("{why}; {next}"))
 }
 
 /// The code of the note, and the type of the condition, that asks for somebody's attention.
