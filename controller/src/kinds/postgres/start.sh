@@ -10,8 +10,9 @@ role=$(cat "$here/role" 2>/dev/null) || { echo "reconciler: no role was delivere
 
 has_data() { [ -s "$PGDATA/PG_VERSION" ] && [ -s "$PGDATA/global/pg_control" ]; }
 is_empty() { [ ! -e "$PGDATA" ] || [ -z "$(ls -A "$PGDATA")" ]; }
-# A data directory appears under its name only when it is whole: a kill at any instant leaves nothing half-made.
-put_in_place() { sync; rmdir "$PGDATA" 2>/dev/null || true; mv "$partial" "$PGDATA"; sync; }
+# A data directory appears under its name only when it is whole: a kill at any instant leaves nothing half-made. What
+# filled it has brought it to the disk; a sync of everything would wait for all that others write on this host.
+put_in_place() { rmdir "$PGDATA" 2>/dev/null || true; mv "$partial" "$PGDATA"; sync "$(dirname "$PGDATA")"; }
 # In the background and waited for: a shell that is process 1 answers a signal only while it waits.
 run() {
 	"$@" &
