@@ -54,6 +54,7 @@ fn a_replica_that_accepted_writes_is_fenced_and_seeded_into_a_new_volume_and_its
 fn a_replica_whose_wal_is_gone_is_seeded_anew_and_its_old_volume_goes_only_when_it_streams() {
     let mut world = World::new("walgone", 1);
     world.spec["replication"] = serde_json::json!({"maxSlotWalKeepSize": "1MB"});
+    world.spec["storage"] = serde_json::json!({"quarantine": {"retention": "0s"}});
     world.spec["parameters"]["wal_keep_size"] = serde_json::json!("0");
     world.spec["parameters"]["max_wal_size"] = serde_json::json!("32MB");
     world.start();

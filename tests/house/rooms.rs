@@ -5,9 +5,11 @@ use crate::source::{self, Source};
 const SOURCES: &str = "controller/src";
 
 /// Files of the pure rooms: decisions are values there, made from values. A folder ends in `/`.
-const PURE: [&str; 12] = [
+const PURE: [&str; 14] = [
     "/model/",
     "/plan/",
+    "/spec/",
+    "/memory/",
     "/desired.rs",
     "/conf.rs",
     "/cluster.rs",

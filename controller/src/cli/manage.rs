@@ -74,7 +74,8 @@ pub async fn delete(client: &Client, name: &str, purge: bool, yes: bool, limit: 
     }
 }
 
-fn confirmed(question: &str) -> Result<bool, CommandError> {
+/// Asks somebody at the terminal.
+pub fn confirmed(question: &str) -> Result<bool, CommandError> {
     if !std::io::stdin().is_terminal() {
         let message = format!("nobody is there to answer: {question}");
         return Err(CommandError::new(Exit::Refused, message).hint("add --yes"));

@@ -10,10 +10,12 @@ pub mod output;
 pub mod plan;
 pub mod promote;
 pub mod reach;
+pub mod reseed;
 pub mod run;
 pub mod schema;
 pub mod status;
 pub mod validate;
+pub mod volumes;
 pub mod wait;
 
 use std::path::PathBuf;
@@ -120,6 +122,10 @@ pub enum Command {
     Connect(connect::Connect),
     /// Make a member the primary, without losing an acknowledged write
     Promote(promote::Promote),
+    /// Give a replica a new volume with new data; the old volume is kept
+    Reseed(reseed::Reseed),
+    /// List the volumes and what becomes of those that are not used any more
+    Volumes(volumes::Volumes),
     /// Leave a resource alone until it is resumed
     Pause {
         /// The resource
@@ -228,6 +234,8 @@ pub async fn dispatch(arguments: Arguments) -> CommandResult {
         } => wait::wait(client, name.as_deref(), &condition, timeout).await,
         Command::Connect(ask) => connect::connect(client, &ask).await,
         Command::Promote(ask) => promote::promote(client, &ask).await,
+        Command::Reseed(ask) => reseed::reseed(client, &ask).await,
+        Command::Volumes(ask) => volumes::volumes(client, &state_dir, &ask).await,
         Command::Pause { name } => manage::pause(client, &name, true).await,
         Command::Resume { name } => manage::pause(client, &name, false).await,
         Command::Restart { what, cluster, timeout } => {

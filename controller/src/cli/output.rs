@@ -8,6 +8,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::{CommandResult, failed};
 
+pub use crate::model::status::bytes;
+
 /// The format of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
@@ -55,21 +57,6 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     lines.join("\n")
 }
 
-/// A number of bytes, such as `1.5 MiB`.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    let mut tenths = count.saturating_mul(10) / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 /// A time in RFC 3339.
 pub fn time(epoch_secs: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(epoch_secs).ok();
@@ -85,16 +72,5 @@ pub fn age(epoch_secs: i64) -> String {
         120..=7199 => format!("{}m", secs / 60),
         7200..=172_799 => format!("{}h", secs / 3600),
         _ => format!("{}d", secs / 86400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn bytes_are_printed_in_the_unit_that_fits() {
-        let printed: Vec<String> = [0, 1023, 1024, 1536, 1 << 20, 5 << 30].map(bytes).to_vec();
-        assert_eq!(printed, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB"]);
     }
 }

@@ -5,6 +5,7 @@ pub mod docker;
 pub mod postgres;
 pub mod real;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::container::{Objects, ProcessState};
@@ -37,6 +38,12 @@ pub trait EngineRead {
     /// What the main process of a running container is doing. Costs as much as a look into the container.
     async fn process(&self, container: &str) -> Seen<ProcessState> {
         Seen::Unknown(format!("the processes of {container} cannot be seen"))
+    }
+
+    /// The bytes that volumes take, as far as that can be told.
+    async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
+        let _ = volumes;
+        BTreeMap::new()
     }
 }
 

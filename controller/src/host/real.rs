@@ -1,5 +1,6 @@
 //! The host that the product runs on: the Docker engine and the databases in its containers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -54,6 +55,10 @@ impl EngineRead for RealHost {
 
     async fn process(&self, container: &str) -> Seen<ProcessState> {
         self.docker.process(container).await
+    }
+
+    async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
+        self.docker.volume_bytes(volumes).await
     }
 }
 

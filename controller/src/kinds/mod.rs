@@ -59,6 +59,22 @@ pub enum Request {
         /// The member; all when it is not named.
         member: Option<String>,
     },
+    /// Gives a replica new data.
+    Reseed {
+        /// The member.
+        member: String,
+        /// How, in the kind's own word; as the manifest says when it is not named.
+        by: Option<String>,
+        /// Whether it is done although nobody could take over meanwhile.
+        force: bool,
+    },
+    /// Removes a volume that is not used any more.
+    RemoveVolume {
+        /// The volume.
+        volume: String,
+        /// Whether somebody was told what is lost; else only that is answered.
+        confirmed: bool,
+    },
 }
 
 /// One precondition of a request and what was found.

@@ -41,6 +41,15 @@ pub struct Limits {
     pub memory_bytes: i64,
 }
 
+/// A volume that is only read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// The volume.
+    pub volume: NamedSpec,
+    /// Where it is mounted.
+    pub mount: String,
+}
+
 /// A container as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSpec {
@@ -60,6 +69,9 @@ pub struct ContainerSpec {
     pub volume: NamedSpec,
     /// Where the data volume is mounted.
     pub mount: String,
+    /// A volume of the same member that is mounted beside it, to be read only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceSpec>,
     /// The network that it is attached to.
     pub network: String,
     /// Further DNS names on that network.

@@ -55,6 +55,8 @@ pub struct PgQuestion {
     pub passwords: BTreeMap<String, SecretRef>,
     /// Databases to look into for extensions; each costs a connection, so not in every pass.
     pub look_into: Vec<String>,
+    /// Whether to measure the data and the log; it looks at every file, so not in every pass.
+    pub sizes: bool,
 }
 
 /// A server that answers SQL.
@@ -108,6 +110,19 @@ pub struct PgFacts {
     pub extensions: BTreeMap<String, Vec<String>>,
     /// The history of its timeline: for each ancestor, where the next one branched off.
     pub history: Vec<(u32, Lsn)>,
+    /// Whether `pg_rewind` can work on its data: it has checksums or logs hint bits, and logs full pages.
+    pub can_rewind: bool,
+    /// How much it holds; only when that was asked for.
+    pub sizes: Option<Sizes>,
+}
+
+/// How much a server holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Bytes of all databases.
+    pub data_bytes: u64,
+    /// Bytes of the write-ahead log that it keeps.
+    pub wal_bytes: u64,
 }
 
 /// What a primary says of one standby (`pg_stat_replication`).

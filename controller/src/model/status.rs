@@ -90,6 +90,31 @@ pub struct MemberStatus {
     pub slot_held_bytes: Option<u64>,
     /// Bytes done and bytes in total, while it is being seeded.
     pub progress: Option<(u64, u64)>,
+    /// Seconds until it is seeded, at the pace so far.
+    #[serde(default)]
+    pub eta_seconds: Option<u64>,
+}
+
+/// One volume of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStatus {
+    /// Its name.
+    pub name: String,
+    /// The member that it is or was of.
+    pub member: String,
+    /// Its number among the member's volumes.
+    pub generation: Option<u32>,
+    /// `in use`, `quarantined`, `kept` or `being removed`.
+    pub state: String,
+    /// The bytes that it takes, where that was measured.
+    pub bytes: Option<u64>,
+    /// Why it is not used any more.
+    pub reason: String,
+    /// Since when, in seconds since the epoch.
+    pub since: Option<i64>,
+    /// When it goes by itself, in seconds since the epoch; one that may hold the last copy of anything never does.
+    pub until: Option<i64>,
 }
 
 /// How an operation ended.
@@ -124,6 +149,9 @@ pub struct Status {
     pub notes: Vec<String>,
     /// Facts worth a line each, such as where a generated password is.
     pub facts: BTreeMap<String, String>,
+    /// The volumes, those that are not used any more included.
+    #[serde(default)]
+    pub volumes: Vec<VolumeStatus>,
 }
 
 impl Status {
@@ -156,5 +184,31 @@ pub fn date_conditions(next: &mut [Condition], before: &[Condition], now: i64) {
             .iter()
             .find(|old| old.kind == condition.kind && old.status == condition.status)
             .map_or(now, |old| old.last_transition_time);
+    }
+}
+
+/// A number of bytes, such as `1.5 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut tenths = count.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_are_printed_in_the_unit_that_fits() {
+        let printed: Vec<String> = [0, 1023, 1024, 1536, 1 << 20, 5 << 30].map(bytes).to_vec();
+        assert_eq!(printed, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB"]);
     }
 }

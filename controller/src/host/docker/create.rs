@@ -56,7 +56,9 @@ pub(super) async fn volume(docker: &Docker, spec: &NamedSpec) -> Result<(), Host
 /// Makes a container, without starting it.
 pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(), HostError> {
     let what = format!("create container {}", spec.name);
-    check_volume(docker, spec, &what).await?;
+    for volume in std::iter::once(&spec.volume).chain(spec.source.iter().map(|source| &source.volume)) {
+        check_volume(docker, spec, &volume.name, &what).await?;
+    }
     let request = async |engine: bollard::Docker| {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         engine.create_container(Some(options), body(spec)).await
@@ -81,14 +83,14 @@ pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(
 }
 
 /// The engine would make a missing volume on the way, without labels: an empty one that nobody owns.
-async fn check_volume(docker: &Docker, spec: &ContainerSpec, what: &str) -> Result<(), HostError> {
-    let look = format!("inspect volume {}", spec.volume.name);
-    let request = async |engine: bollard::Docker| engine.inspect_volume(&spec.volume.name).await;
+async fn check_volume(docker: &Docker, spec: &ContainerSpec, name: &str, what: &str) -> Result<(), HostError> {
+    let look = format!("inspect volume {name}");
+    let request = async |engine: bollard::Docker| engine.inspect_volume(name).await;
     let volume = docker.call(&look, WORK, request).await?;
     if is_ours(&spec.labels, &convert::labels(Some(volume.labels))) {
         return Ok(());
     }
-    let why = format!("volume {} belongs to somebody else", spec.volume.name);
+    let why = format!("volume {name} belongs to somebody else");
     Err(HostError::new(FailureKind::Conflict, what, why))
 }
 
@@ -137,25 +139,18 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
 }
 
 fn host_config(spec: &ContainerSpec) -> HostConfig {
-    let mount = Mount {
-        typ: Some(MountType::VOLUME),
-        source: Some(spec.volume.name.clone()),
-        target: Some(spec.mount.clone()),
-        // Somebody may remove the volume right now: the engine would make another, which must be known as ours too.
-        volume_options: Some(MountVolumeOptions {
-            labels: Some(spec.volume.labels.clone().into_iter().collect()),
-            ..MountVolumeOptions::default()
-        }),
-        // Without `no_copy` an empty volume takes over owner and mode of the image's directory.
-        ..Mount::default()
-    };
+    let data = mount(&spec.volume, &spec.mount);
+    let source = spec.source.as_ref().map(|source| Mount {
+        read_only: Some(true),
+        ..mount(&source.volume, &source.mount)
+    });
     let bindings = spec
         .ports
         .iter()
         .map(|port| (inner_port(port), Some(vec![binding(port)])));
     HostConfig {
         network_mode: Some(spec.network.clone()),
-        mounts: Some(vec![mount]),
+        mounts: Some(std::iter::once(data).chain(source).collect()),
         port_bindings: Some(bindings.collect()),
         shm_size: (spec.shm_bytes > 0).then_some(spec.shm_bytes),
         memory: Some(spec.limits.memory_bytes),
@@ -167,6 +162,21 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
             maximum_retry_count: None,
         }),
         ..HostConfig::default()
+    }
+}
+
+fn mount(volume: &NamedSpec, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.name.clone()),
+        target: Some(target.to_owned()),
+        // Somebody may remove the volume right now: the engine would make another, which must be known as ours too.
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(volume.labels.clone().into_iter().collect()),
+            ..MountVolumeOptions::default()
+        }),
+        // Without `no_copy` an empty volume takes over owner and mode of the image's directory.
+        ..Mount::default()
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn container_spec(name: &str) -> ContainerSpec {
             name: name.to_owned(),
             labels: marks(name),
         },
+        source: None,
         mount: "/var/lib/postgresql/data".to_owned(),
         network: name.to_owned(),
         aliases: vec!["a".to_owned()],

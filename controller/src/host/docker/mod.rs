@@ -26,6 +26,7 @@ mod processes;
 mod pull;
 mod recover;
 mod socket;
+mod usage;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -165,6 +166,10 @@ impl EngineRead for Docker {
 
     async fn process(&self, container: &str) -> Seen<ProcessState> {
         processes::main(self, container).await
+    }
+
+    async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
+        Docker::volume_bytes(self, volumes).await
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Trouble;
 use super::verifier::Verifiers;
 use crate::model::Lsn;
-use crate::model::postgres::{PgFacts, RoleAttributes, RoleFacts, SlotFacts, StandbyFacts};
+use crate::model::postgres::{PgFacts, RoleAttributes, RoleFacts, Sizes, SlotFacts, StandbyFacts};
 
 /// The question that all facts come from.
 pub const SQL: &str = include_str!("facts.sql");
@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     pub directory: &'a str,
     /// The delivered files that are hashed.
     pub files: &'a [String],
+    /// Whether to measure the data and the log.
+    pub sizes: bool,
 }
 
 impl Asked<'_> {
@@ -55,6 +57,8 @@ struct Answer {
     roles: BTreeMap<String, RoleAnswer>,
     databases: BTreeMap<String, String>,
     history: String,
+    can_rewind: bool,
+    sizes: Option<Sizes>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +112,8 @@ pub fn read(
         databases: answer.databases,
         extensions: BTreeMap::new(),
         history: history(&answer.history)?,
+        can_rewind: answer.can_rewind,
+        sizes: answer.sizes,
     })
 }
 

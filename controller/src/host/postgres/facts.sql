@@ -1,5 +1,5 @@
 -- All that is asked of a server in every pass, as one JSON text, so that a pass costs one round trip. For PostgreSQL 15
--- and later, primaries and standbys. $1 is a JSON text: {"directory": ..., "files": [...]}.
+-- and later, primaries and standbys. $1 is a JSON text: {"directory": ..., "files": [...], "sizes": ...}.
 with asked as materialized (
     select $1::text::jsonb as question
 ),
@@ -158,6 +158,12 @@ select jsonb_build_object(
     'databases', (
         select jsonb_object_agg(datname, pg_get_userbyid(datdba)) from pg_database where not datistemplate),
     'history', coalesce((
-        select pg_read_file(path, 0, size, true) from history, lateral pg_stat_file(path, true) where size is not null), '')
+        select pg_read_file(path, 0, size, true) from history, lateral pg_stat_file(path, true) where size is not null), ''),
+    'can_rewind', current_setting('full_page_writes')::bool
+        and (current_setting('data_checksums')::bool or current_setting('wal_log_hints')::bool),
+    -- Every file is looked at for these: only when they are asked for. `case` keeps the others from being evaluated.
+    'sizes', case when (select (question ->> 'sizes')::bool from asked) then jsonb_build_object(
+        'data_bytes', (select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database),
+        'wal_bytes', (select coalesce(sum(size), 0)::bigint from pg_ls_waldir())) end
 )::text
 from position

@@ -102,6 +102,7 @@ impl Postgres {
         let asked = Asked {
             directory: &question.directory,
             files: &question.files,
+            sizes: question.sizes,
         };
         let (answer, problem) = match line.ask(facts::SQL, &asked.text()).await {
             // A file that the server may not read fails the whole question. Without the files all else is known, and

@@ -34,6 +34,10 @@ pub struct Cluster {
     pub max_lag_bytes: u64,
     /// `spec.replication.maxSlotWalKeepSize` in bytes.
     pub max_slot_wal_keep_bytes: u64,
+    /// `spec.storage.quarantine.retention` in seconds.
+    pub retention_secs: i64,
+    /// `spec.storage.quarantine.maxSize` in bytes.
+    pub quarantine_bytes: u64,
     /// `spec.health.interval` in seconds.
     pub probe_interval_secs: u64,
 }
@@ -62,6 +66,8 @@ impl Cluster {
             stop_grace_secs: signed(parse_duration(&spec.stop_grace_period)?.as_secs().max(1)),
             max_lag_bytes: parse_bytes(&spec.replication.max_lag)?,
             max_slot_wal_keep_bytes: parse_bytes(&spec.replication.max_slot_wal_keep_size)?,
+            retention_secs: signed(parse_duration(&spec.storage.quarantine.retention)?.as_secs()),
+            quarantine_bytes: parse_bytes(&spec.storage.quarantine.max_size)?,
             probe_interval_secs: parse_duration(&spec.health.interval)?.as_secs().max(1),
             spec,
         })

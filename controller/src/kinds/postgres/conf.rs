@@ -8,6 +8,8 @@ use super::spec::Scalar;
 
 /// Where the delivered files live in a container.
 pub const DIRECTORY: &str = "/etc/reconciler";
+/// Where a member's old volume is mounted while its data is copied into a new one.
+pub const OLD_DATA: &str = "/mnt/reconciler-old";
 /// The role that replicas stream as.
 pub const REPLICATOR: &str = "replicator";
 /// The superuser that `initdb` makes.
@@ -183,6 +185,15 @@ pub fn seed_conninfo(following: &Following) -> String {
 pub fn conninfo(following: &Following) -> String {
     format!(
         "host={} port={PORT} user={REPLICATOR} application_name={} passfile={DIRECTORY}/pgpass \
+         connect_timeout=5 keepalives_idle=10 keepalives_interval=5 keepalives_count=3",
+        following.host, following.member
+    )
+}
+
+/// The connection string of `pg_rewind`, which reads the primary's files and so is a superuser.
+pub fn rewind_source(following: &Following) -> String {
+    format!(
+        "host={} port={PORT} user={SUPERUSER} dbname=postgres application_name={} passfile={DIRECTORY}/pgpass \
          connect_timeout=5 keepalives_idle=10 keepalives_interval=5 keepalives_count=3",
         following.host, following.member
     )

@@ -6,7 +6,7 @@ use super::cluster::Cluster;
 use super::conf::{self, Following, Frame};
 use super::memory::Settings;
 use crate::model::container::{
-    ContainerSpec, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, short_hash,
+    ContainerSpec, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, SourceSpec, short_hash,
 };
 use crate::model::labels;
 use crate::model::plan::Delivery;
@@ -20,6 +20,8 @@ pub enum Role {
     Primary,
     /// Follows the primary; seeds an empty volume from it.
     Replica,
+    /// Fills an empty volume from the member's old one and undoes in the copy what the primary does not have; then ends.
+    Rewind,
 }
 
 impl Role {
@@ -29,6 +31,7 @@ impl Role {
             Role::Bootstrap => "bootstrap",
             Role::Primary => "primary",
             Role::Replica => "replica",
+            Role::Rewind => "rewind",
         }
     }
 }
@@ -109,6 +112,7 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &Image
         labels: cluster.labels(Some(member)),
         volume: volume(cluster, member, generation, image),
         mount: place.mount,
+        source: None,
         network: cluster.network_name(),
         aliases: vec![member.to_owned()],
         ports: ports.into_iter().collect(),
@@ -123,6 +127,21 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &Image
             retries: cluster.spec.health.retries,
         },
         limits: cluster.limits.clone(),
+    }
+}
+
+/// The same container while it fills its volume from an old one, which cannot be written to from within.
+pub fn rewinding(container: ContainerSpec, old_volume: &str) -> ContainerSpec {
+    let volume = NamedSpec {
+        name: old_volume.to_owned(),
+        labels: container.labels.clone(),
+    };
+    ContainerSpec {
+        source: Some(SourceSpec {
+            volume,
+            mount: conf::OLD_DATA.to_owned(),
+        }),
+        ..container
     }
 }
 
@@ -152,7 +171,7 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
     let frame = Frame {
         title: format!("{}/{}", cluster.name, inputs.member),
         max_slot_wal_keep_bytes: cluster.max_slot_wal_keep_bytes,
-        following: (inputs.role == Role::Replica).then(|| following.clone()),
+        following: matches!(inputs.role, Role::Replica | Role::Rewind).then(|| following.clone()),
         floor: inputs.floor.clone(),
         sync_names: inputs.sync_names.clone(),
     };
@@ -168,6 +187,9 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
         FileSpec::plain("start", include_str!("start.sh").to_owned()),
         pgpass(cluster),
     ];
+    if inputs.role == Role::Rewind {
+        files.push(FileSpec::plain("rewind", conf::rewind_source(&following)));
+    }
     if inputs.role == Role::Bootstrap {
         files.push(FileSpec {
             name: "superuser.password".to_owned(),

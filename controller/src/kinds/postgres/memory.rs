@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::spec::Scalar;
 use crate::model::Lsn;
 
+mod reseed;
 mod sync;
+
+pub use reseed::{Method, Reseed, ReseedState, Retired};
 pub use sync::{Heir, ReadBack, SyncChange, SyncState};
 
 /// The durable memory of one cluster.
@@ -25,6 +28,8 @@ pub struct Memory {
     pub generations: BTreeMap<String, u32>,
     /// Volumes that were replaced by a re-seed.
     pub retired: BTreeMap<String, Retired>,
+    /// The last re-seed of each member.
+    pub reseeds: BTreeMap<String, ReseedState>,
     /// The promotion in progress.
     pub promotion: Option<Promotion>,
     /// How the last promotion ended.
@@ -45,17 +50,6 @@ pub struct Memory {
     pub extensions_generation: u64,
     /// What commits may have waited for.
     pub sync: SyncState,
-}
-
-/// A volume that was replaced by a re-seed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retired {
-    /// The member that it belonged to.
-    pub member: String,
-    /// Why it was replaced.
-    pub reason: String,
-    /// Whether all that it holds was proved to be on the primary too. Only such a volume is ever removed unasked.
-    pub proved_copy: bool,
 }
 
 /// A promotion: the intent, from which every pass works out the next step.
@@ -139,20 +133,19 @@ pub enum Change {
     /// A container is about to be started.
     Started(String, i64),
     /// A member works again.
-    Works(String),
+    Works(String, i64),
     /// A member gets a new volume.
-    Reseed {
-        /// The member.
-        member: String,
-        /// The volume that is replaced.
-        volume: String,
-        /// Why.
-        reason: String,
-        /// Whether all that the old volume holds is on the primary too.
-        proved_copy: bool,
-    },
+    Reseed(Reseed),
+    /// A rewind has filled a member's new volume.
+    Filled(String),
+    /// A member's rewind cannot be done, and why: the new volume is filled by a clone.
+    NoRewind(String, String),
+    /// A member's seed is worth a new try at once.
+    TryAgain(String),
     /// A volume is no longer used.
     Retire(String, Retired),
+    /// Somebody asked for the removal of a volume.
+    Release(String, Retired),
     /// A retired volume is gone, or in use again.
     Forget(String),
     /// A promotion begins.
@@ -185,6 +178,7 @@ impl Memory {
         if result.succeeded {
             self.primary = Some(result.to.clone());
             self.term += 1;
+            self.change_reseed(&result.to, |state| state.ended = Some(result.at));
         }
         self.sync.promoted(result.succeeded);
         self.promotion = None;
@@ -211,28 +205,25 @@ impl Memory {
                 starts.count = starts.count.saturating_add(1);
                 starts.last = at;
             }
-            Change::Works(member) => {
+            Change::Works(member, at) => {
                 self.starts.remove(&member);
+                self.change_reseed(&member, |state| state.ended = Some(at));
             }
-            Change::Reseed {
-                member,
-                volume,
-                reason,
-                proved_copy,
-            } => {
-                let next = self.generation(&member) + 1;
-                self.generations.insert(member.clone(), next);
+            Change::Reseed(decision) => self.begin_reseed(decision),
+            Change::Filled(member) => {
+                // What comes next is a first start.
                 self.starts.remove(&member);
-                self.retired.insert(
-                    volume,
-                    Retired {
-                        member,
-                        reason,
-                        proved_copy,
-                    },
-                );
+                self.change_reseed(&member, |state| state.filled = true);
             }
-            Change::Retire(volume, retired) => {
+            Change::NoRewind(member, why) => self.change_reseed(&member, |state| {
+                state.method = Method::Clone;
+                state.no_rewind = Some(why);
+            }),
+            Change::TryAgain(member) => {
+                self.starts.remove(&member);
+                self.change_reseed(&member, |state| state.rounds = 0);
+            }
+            Change::Retire(volume, retired) | Change::Release(volume, retired) => {
                 self.retired.insert(volume, retired);
             }
             Change::Forget(volume) => {
@@ -272,11 +263,16 @@ impl fmt::Display for Change {
             Change::Initialised(id) => write!(f, "the data has system identifier {id}"),
             Change::Adopt { primary, .. } => write!(f, "{primary} is the primary"),
             Change::Started(member, _) => write!(f, "{member} is being started"),
-            Change::Works(member) => write!(f, "{member} works"),
-            Change::Reseed { member, volume, .. } => {
+            Change::Works(member, _) => write!(f, "{member} works"),
+            Change::Reseed(decision) => {
+                let Reseed { member, volume, .. } = decision;
                 write!(f, "{member} gets a new volume in place of {volume}")
             }
+            Change::Filled(member) => write!(f, "the new volume of {member} is filled"),
+            Change::NoRewind(member, _) => write!(f, "{member} cannot be rewound and is cloned"),
+            Change::TryAgain(member) => write!(f, "the seed of {member} is tried again at once"),
             Change::Retire(volume, _) => write!(f, "volume {volume} is no longer used"),
+            Change::Release(volume, _) => write!(f, "volume {volume} is to be removed"),
             Change::Forget(volume) => write!(f, "volume {volume} is no longer retired"),
             Change::Promote(p) => write!(f, "{} is to be promoted", p.to),
             Change::Fenced(member) => write!(f, "{member} is fenced"),

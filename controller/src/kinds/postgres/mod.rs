@@ -64,7 +64,8 @@ impl Kind for Postgres {
         now: i64,
     ) -> Result<Observed, HostError> {
         let databases = deep || memory.extensions_generation != wanted.generation;
-        observe::observe(host, wanted, memory, &before.since, Depth { databases }, now).await
+        let depth = Depth { databases, sizes: deep };
+        observe::observe(host, wanted, memory, before, depth, now).await
     }
 
     fn plan(scene: &Scene<'_, Self>) -> Plan<Change> {
@@ -84,7 +85,10 @@ impl Kind for Postgres {
         match change {
             Change::Bootstrap(_)
             | Change::Adopt { .. }
-            | Change::Reseed { .. }
+            | Change::Reseed(_)
+            | Change::NoRewind(..)
+            | Change::TryAgain(_)
+            | Change::Release(..)
             | Change::Promote(_)
             | Change::Promoted(_)
             | Change::Reject(_)
@@ -93,7 +97,8 @@ impl Kind for Postgres {
             Change::Initialised(_)
             | Change::Started(..)
             | Change::Fenced(_)
-            | Change::Works(_)
+            | Change::Works(..)
+            | Change::Filled(_)
             | Change::Retire(..)
             | Change::Forget(_)
             | Change::Floor(..)

@@ -13,7 +13,11 @@ use crate::model::Seen;
 use crate::model::container::{ContainerObserved, Health, Objects, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
-use crate::model::postgres::{Control, Down, PgQuestion, Server};
+use crate::model::postgres::{Control, Down, PgQuestion, Server, Sizes};
+
+mod movement;
+
+pub use movement::{Fill, Lag};
 
 /// How long a server is silent until its log and its process are looked at, in seconds: most silence is a start.
 const SILENCE_SECS: i64 = 2;
@@ -27,6 +31,14 @@ pub struct Observed {
     pub members: BTreeMap<String, MemberSeen>,
     /// Since when each symptom has been seen without a break, in seconds since the epoch.
     pub since: BTreeMap<String, i64>,
+    /// How much the primary holds, as it was measured last.
+    pub sizes: Option<Sizes>,
+    /// How far replicas are behind that are beyond the limit, over time.
+    pub lags: BTreeMap<String, Lag>,
+    /// How far new volumes are filled, by member.
+    pub fills: BTreeMap<String, Fill>,
+    /// Bytes that retired volumes take, as they were measured last.
+    pub volume_bytes: BTreeMap<String, u64>,
 }
 
 /// What was seen of one member beyond its container.
@@ -38,6 +50,8 @@ pub struct MemberSeen {
     pub control: Seen<Control>,
     /// The word in the role file, for a container that does not run.
     pub role: Seen<String>,
+    /// What is wrong with the control file of a container that does not run, if it could be read and is not one.
+    pub damage: Option<String>,
     /// The last lines of the log, where something is wrong.
     pub log: String,
     /// What the main process is doing, where the server has been silent for more than one look.
@@ -49,14 +63,17 @@ pub struct MemberSeen {
 pub struct Depth {
     /// Whether to open connections to every database for its extensions.
     pub databases: bool,
+    /// Whether to measure data and volumes.
+    pub sizes: bool,
 }
 
-/// Looks at a cluster. `before` is what the last pass saw; it only serves to tell since when a symptom lasts.
+/// Looks at a cluster. `before` is what the last pass saw; it only serves to tell since when a symptom lasts, how
+/// something moves, and what was measured when it was measured last.
 pub async fn observe<R: Reads>(
     host: &R,
     cluster: &Cluster,
     memory: &Memory,
-    before: &BTreeMap<String, i64>,
+    before: &Observed,
     depth: Depth,
     now: i64,
 ) -> Result<Observed, HostError> {
@@ -70,10 +87,10 @@ pub async fn observe<R: Reads>(
         ask.neighbours = true;
         objects = host.objects(&ask).await?;
     }
-    let question = question(cluster, depth);
+    let question = question(cluster, depth, before);
     let looks = objects.containers.iter().filter_map(|container| {
         let member = container.labels.get(labels::MEMBER)?;
-        let since = before.get(&no_answer(member));
+        let since = before.since.get(&no_answer(member));
         let was_silent = since.is_some_and(|since| now - since >= SILENCE_SECS);
         let given = (memory, &objects, &question, was_silent);
         Some(look(host, given, cluster, member, container))
@@ -82,12 +99,13 @@ pub async fn observe<R: Reads>(
     let mut observed = Observed {
         objects,
         members,
-        since: BTreeMap::new(),
+        ..Observed::default()
     };
+    movement::measure(host, (cluster, memory, before), depth, now, &mut observed).await;
     observed.since = symptoms(&observed, memory)
         .into_iter()
         .map(|symptom| {
-            let since = before.get(&symptom).copied().unwrap_or(now);
+            let since = before.since.get(&symptom).copied().unwrap_or(now);
             (symptom, since)
         })
         .collect();
@@ -116,7 +134,7 @@ fn something_is_missing(cluster: &Cluster, memory: &Memory, objects: &Objects) -
     !networks.iter().all(stands) || !members.iter().all(has)
 }
 
-fn question(cluster: &Cluster, depth: Depth) -> PgQuestion {
+fn question(cluster: &Cluster, depth: Depth, before: &Observed) -> PgQuestion {
     let login_roles = cluster.spec.roles.iter().filter(|role| role.login);
     let mut passwords: BTreeMap<_, _> = login_roles
         .map(|role| {
@@ -131,6 +149,7 @@ fn question(cluster: &Cluster, depth: Depth) -> PgQuestion {
         directory: conf::DIRECTORY.to_owned(),
         files: desired::WATCHED.map(str::to_owned).to_vec(),
         passwords,
+        sizes: depth.sizes || before.sizes.is_none(),
         look_into: databases
             .filter(|database| !database.extensions.is_empty())
             .map(|database| database.name.clone())
@@ -149,6 +168,7 @@ async fn look<R: Reads>(
         server: Server::Down(Down::NotRunning, "its container does not run".to_owned()),
         control: Seen::default(),
         role: Seen::default(),
+        damage: None,
         log: String::new(),
         process: Seen::default(),
     };
@@ -170,7 +190,7 @@ async fn look<R: Reads>(
             }
         }
         RunState::Exited | RunState::Created => {
-            seen.control = control_of(host, objects, container).await;
+            (seen.control, seen.damage) = control_of(host, objects, container).await;
             // Only where the record is lost does the last role matter: it says who was the primary.
             if memory.primary.is_none() {
                 let role = format!("{}/role", conf::DIRECTORY);
@@ -194,13 +214,21 @@ async fn look<R: Reads>(
     (member.to_owned(), seen)
 }
 
-async fn control_of<R: Reads>(host: &R, objects: &Objects, container: &ContainerObserved) -> Seen<Control> {
+/// The control file, and what is wrong with one that was read and is none.
+async fn control_of<R: Reads>(
+    host: &R,
+    objects: &Objects,
+    container: &ContainerObserved,
+) -> (Seen<Control>, Option<String>) {
     let read = async |pgdata: &str| {
         let path = format!("{pgdata}/global/pg_control");
         match host.read_file(&container.id, &path).await {
-            Seen::Known(bytes) => control::parse(&bytes).map_or_else(Seen::Unknown, Seen::Known),
-            Seen::Absent => Seen::Absent,
-            Seen::Unknown(why) => Seen::Unknown(why),
+            Seen::Known(bytes) => match control::parse(&bytes) {
+                Ok(control) => (Seen::Known(control), None),
+                Err(why) => (Seen::Unknown(why.clone()), Some(why)),
+            },
+            Seen::Absent => (Seen::Absent, None),
+            Seen::Unknown(why) => (Seen::Unknown(why), None),
         }
     };
     if let Some(image) = objects.image.known() {
@@ -208,11 +236,12 @@ async fn control_of<R: Reads>(host: &R, objects: &Objects, container: &Container
     }
     // The image that the manifest names may be missing while the container of another one is there.
     for mount in desired::USUAL_MOUNTS {
-        if let Seen::Known(control) = read(&format!("{mount}/pgdata")).await {
-            return Seen::Known(control);
+        if let (Seen::Known(control), _) = read(&format!("{mount}/pgdata")).await {
+            return (Seen::Known(control), None);
         }
     }
-    Seen::Unknown("the image is missing, so where its data lies is not known".to_owned())
+    let why = "the image is missing, so where its data lies is not known";
+    (Seen::Unknown(why.to_owned()), None)
 }
 
 async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> String {

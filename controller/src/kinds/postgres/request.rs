@@ -8,11 +8,15 @@ use super::plan::View;
 use super::plan::{promotion, sync};
 use crate::model::labels;
 
+mod reseed;
+
 /// Answers a request.
 pub fn answer(view: &View<'_>, request: &Request) -> Reply<Change> {
     match request {
         Request::Promote { member, force, dry_run } => promote(view, member, *force, *dry_run),
         Request::Restart { member } => restart(view, member.as_deref()),
+        Request::Reseed { member, by, force } => reseed::reseed(view, member, by.as_deref(), *force),
+        Request::RemoveVolume { volume, confirmed } => reseed::remove_volume(view, volume, *confirmed),
     }
 }
 

@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod replication;
+mod storage;
+
 pub use replication::{Durability, Replication, ReplicationMode};
+pub use storage::{OnScaleDown, Quarantine, ReseedMethod, Storage};
 
 /// A PostgreSQL primary and its streaming replicas, each in a container of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -189,25 +192,6 @@ pub struct PasswordFrom {
     /// An environment variable of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
-}
-
-/// The data volumes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Storage {
-    /// What becomes of the volume of a replica that is scaled away.
-    #[serde(default)]
-    pub on_scale_down: OnScaleDown,
-}
-
-/// What becomes of a volume that is no longer used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum OnScaleDown {
-    /// It stays, and is used again when the replica comes back.
-    #[default]
-    Keep,
-    /// It is removed, once it is proved to be a copy.
-    Delete,
 }
 
 /// What each member may use of the host.

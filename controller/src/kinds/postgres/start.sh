@@ -1,7 +1,8 @@
 #!/bin/sh
 # Written by reconciler: the entry point of every member. The role was decided before this container was
 # started, and lies beside this script; the data directory's own opinion does not count.
-# Exit codes: 78 no role was delivered, 79 a primary without data, 80 a damaged data directory, 81 seeding failed.
+# Exit codes: 78 no role was delivered, 79 a primary without data, 80 a damaged data directory, 81 seeding failed,
+# 82 rewinding failed, 83 rewound: the volume is filled, and the server is started without the old one.
 set -eu
 here=/etc/reconciler
 partial="$PGDATA.partial"
@@ -23,8 +24,40 @@ announce() {
 
 has_data() { [ -s "$PGDATA/PG_VERSION" ] && [ -s "$PGDATA/global/pg_control" ]; }
 is_empty() { [ ! -e "$PGDATA" ] || [ -z "$(ls -A "$PGDATA")" ]; }
-# A data directory appears under its name only when it is whole: a kill at any instant leaves nothing half-made.
-put_in_place() { sync; rmdir "$PGDATA" 2>/dev/null || true; mv "$partial" "$PGDATA"; sync; }
+# A data directory appears under its name only when it is whole: a kill at any instant leaves nothing half-made. What
+# filled it has brought it to the disk; a sync of everything would wait for all that others write on this host.
+put_in_place() { rmdir "$PGDATA" 2>/dev/null || true; mv "$partial" "$PGDATA"; sync "$(dirname "$PGDATA")"; }
+# In the background and waited for: a shell that is process 1 answers a signal only while it waits.
+run() {
+	"$@" &
+	child=$!
+	trap 'kill "$child" 2>/dev/null; wait "$child" || true; exit 81' INT TERM
+	wait "$child" || return 1
+	trap - INT TERM
+}
+# What was copied of a primary makes a replica.
+make_replica() {
+	# Emptied, not removed: PostgreSQL complains of a missing one at every look at its settings.
+	: >"$1/postgresql.auto.conf"
+	rm -f "$1/recovery.signal"
+	touch "$1/standby.signal"
+}
+# The old volume is mounted to be read only: whatever happens here, it stays as it was.
+rewind() {
+	old=/mnt/reconciler-old/$(basename "$PGDATA")
+	[ -s "$old/global/pg_control" ] || { echo "reconciler: the old volume holds no data" >&2; return 1; }
+	reflink=
+	cp --help 2>&1 | grep -q -e --reflink && reflink=--reflink=auto
+	run cp -a $reflink "$old" "$partial" || return 1
+	rm -f "$partial/postmaster.pid" "$partial/standby.signal" "$partial/recovery.signal"
+	: >"$partial/postgresql.auto.conf"
+	run pg_rewind -D "$partial" --source-server="$(cat "$here/rewind")" --config-file="$here/postgresql.conf" \
+		--progress >"$partial.log" 2>&1 || { cat "$partial.log" >&2; return 1; }
+	cat "$partial.log" >&2
+	# It says so of data that is ahead on one and the same timeline: as it is, that could never follow.
+	if grep -q "no rewind required" "$partial.log"; then return 1; fi
+	rm -rf "$partial"/pg_replslot/*
+}
 
 case $role in
 bootstrap)
@@ -43,21 +76,26 @@ primary)
 replica)
 	if ! has_data; then
 		is_empty || { echo "reconciler: $PGDATA is damaged; it has to be seeded into a new volume" >&2; exit 80; }
-		rm -rf "$partial"
-		# In the background and waited for: a shell that is process 1 answers a signal only while it waits.
-		pg_basebackup -d "$(cat "$here/source")" -D "$partial" --slot="$(cat "$here/slot")" \
-			--wal-method=stream --checkpoint=fast --no-password &
-		child=$!
-		trap 'kill "$child" 2>/dev/null; wait "$child" || true; exit 81' INT TERM
-		wait "$child" || { echo "reconciler: seeding failed" >&2; exit 81; }
-		trap - INT TERM
-		# Emptied, not removed: PostgreSQL complains of a missing one at every look at its settings.
-		: >"$partial/postgresql.auto.conf"
-		touch "$partial/standby.signal"
+		rm -rf "$partial" "$partial.log"
+		run pg_basebackup -d "$(cat "$here/source")" -D "$partial" --slot="$(cat "$here/slot")" \
+			--wal-method=stream --checkpoint=fast --no-password ||
+			{ echo "reconciler: seeding failed" >&2; exit 81; }
+		make_replica "$partial"
 		put_in_place
 	fi
 	touch "$PGDATA/standby.signal"
 	rm -f "$PGDATA/recovery.signal"
+	;;
+rewind)
+	if ! has_data; then
+		is_empty || { echo "reconciler: $PGDATA is damaged; it has to be seeded into a new volume" >&2; exit 80; }
+		rm -rf "$partial" "$partial.log"
+		rewind || { echo "reconciler: rewinding failed" >&2; exit 82; }
+		make_replica "$partial"
+		put_in_place
+		rm -f "$partial.log"
+	fi
+	exit 83
 	;;
 *)
 	echo "reconciler: unknown role '$role'; refusing to start" >&2

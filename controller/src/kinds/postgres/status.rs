@@ -5,11 +5,14 @@ use super::observe;
 use super::plan::View;
 use super::plan::disk;
 use super::plan::keep;
+use super::plan::reseed;
 use crate::kinds::postgres::memory::Change;
 use crate::model::container::{ContainerObserved, Health, RunState};
 use crate::model::plan::{Note, Op, Plan};
 use crate::model::postgres::{Down, Server};
 use crate::model::status::{Condition, MemberStatus, OperationResult, READY, Status, condition};
+
+mod filling;
 
 /// The state of a cluster, as the pass that made `plan` saw it.
 pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
@@ -22,6 +25,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     conditions.extend(sync::condition_of(view));
     conditions.extend(last_promotion(view));
     conditions.extend(warnings(view));
+    conditions.extend(needs_human(view));
     conditions.insert(0, ready(view, plan, &members));
     Status {
         observed_generation: view.cluster.generation,
@@ -36,7 +40,17 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         members,
         notes: plan.notes.iter().map(ToString::to_string).collect(),
         facts: facts(view),
+        volumes: filling::volumes(view),
     }
+}
+
+fn needs_human(view: &View<'_>) -> Option<Condition> {
+    let stuck: Vec<String> = view
+        .replicas()
+        .iter()
+        .filter_map(|member| Some(format!("{member}: {}", reseed::advice(view, member)?)))
+        .collect();
+    (!stuck.is_empty()).then(|| condition(reseed::NEEDS_HUMAN, true, "SeedFails", stuck.join("; ")))
 }
 
 fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Condition {
@@ -61,7 +75,7 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         );
         return condition(READY, false, "MembersNotReady", message);
     }
-    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(_)));
+    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(..)));
     if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
         return condition(READY, false, "Progressing", action.to_string());
     }
@@ -183,12 +197,7 @@ fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> 
         };
         return Some(format!("{kind} {} -> {}: {step}", promotion.from, promotion.to));
     }
-    let seeding: Vec<&str> = members
-        .iter()
-        .filter(|m| m.state == SEEDING)
-        .map(|m| m.name.as_str())
-        .collect();
-    (!seeding.is_empty()).then(|| format!("seeding {}", seeding.join(", ")))
+    filling::filling(view, members)
 }
 
 const SEEDING: &str = "seeding";
@@ -217,8 +226,9 @@ fn member(view: &View<'_>, name: &str) -> MemberStatus {
     }
     let slot = main.and_then(|main| main.slots.get(&conf::slot_name(name)));
     status.slot_held_bytes = slot.map(|slot| slot.held_bytes);
-    let progress = main.and_then(|main| main.base_backups.get(name)).copied();
-    status.progress = progress.filter(|_| view.facts(name).is_none());
+    let fill = view.observed.fills.get(name).filter(|_| view.facts(name).is_none());
+    status.progress = fill.map(|fill| (fill.done, fill.total));
+    status.eta_seconds = fill.and_then(|fill| fill.seconds_left(view.now));
     status.ready = if is_primary {
         view.primary_facts().is_some()
     } else {
@@ -238,6 +248,7 @@ fn state(view: &View<'_>, name: &str, is_seeding: bool) -> String {
         (RunState::Exited, _) => return stopped(container),
         (RunState::Paused, _) => "paused",
         (RunState::Between, _) => "between states",
+        (RunState::Running, _) if view.rewind_source(name).is_some() => "rewinding",
         (RunState::Running, _) if is_seeding => SEEDING,
         (RunState::Running, Some(Server::Up(facts))) if facts.in_recovery => {
             let standby = view.primary_facts().and_then(|main| main.standbys.get(name));

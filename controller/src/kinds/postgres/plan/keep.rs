@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::cluster::Cluster;
 use super::super::conf;
-use super::super::desired::{self, Role};
+use super::super::desired::Role;
 use super::super::memory::Change;
 use super::disk;
 use super::foundation;
@@ -68,7 +68,7 @@ fn works(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let Some(starts) = view.memory.starts.get(member) else {
         return;
     };
-    let works = Change::Works(member.to_owned());
+    let works = Change::Works(member.to_owned(), view.now);
     match STEADY_SECS - (view.now - starts.last) {
         ..=0 => plan.step(Action::new(member, Op::Remember(works), "it serves")),
         rest => plan.again_in(Duration::from_secs(rest.unsigned_abs())),
@@ -198,7 +198,7 @@ fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObser
 /// Whether a container is not the one that is wanted. `false` while the image is not known.
 pub fn differs(view: &View<'_>, member: &str, container: &ContainerObserved) -> bool {
     view.image().is_some_and(|image| {
-        let wanted = desired::container(view.cluster, member, view.memory.generation(member), image);
+        let wanted = view.container_spec(member, image);
         container.labels.get(labels::SPEC_HASH) != Some(&wanted.hash())
     })
 }
@@ -240,8 +240,7 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
 
 fn foreign(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let known = view.memory.system_identifier.unwrap_or_default();
-    let answered = view.facts(member).map(|facts| facts.system_identifier);
-    let found = answered.or_else(|| view.control(member).known().map(|control| control.system_identifier));
+    let found = view.identity(member);
     plan.block(
         member,
         "ForeignData",

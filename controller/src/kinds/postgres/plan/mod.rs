@@ -5,18 +5,22 @@
 
 mod configure;
 mod contents;
+pub mod damage;
 pub mod disk;
 mod foundation;
 mod identity;
 pub mod keep;
+mod lag;
 pub mod promotion;
-mod rejoin;
+pub mod rejoin;
 mod replicas;
+pub mod reseed;
 mod rollout;
 pub mod routes;
 mod scale;
 pub mod sync;
 mod view;
+pub mod volumes;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -52,6 +56,7 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     if view.primary_facts().is_some() {
         contents::keep(view, primary, &mut plan);
         scale::down(view, primary, &mut plan);
+        volumes::release(view, &mut plan);
     }
     rollout::roll(view, primary, &mut plan);
     promotion::by_manifest(view, primary, &mut plan);

@@ -15,21 +15,47 @@ pub enum Verdict {
     /// It can follow.
     Follow,
     /// It cannot follow; a new copy is needed.
-    Reseed {
-        /// Why.
-        reason: String,
-        /// Whether all that it holds is on the primary too.
-        proved_copy: bool,
-    },
+    Reseed(Finding),
     /// Nobody can tell yet.
     Wait(&'static str),
 }
 
-fn diverged(reason: String) -> Verdict {
-    Verdict::Reseed {
-        reason,
-        proved_copy: false,
+/// Why a member needs new data, and what is known of that which it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Why.
+    pub reason: String,
+    /// Whether all that it holds is on the primary too.
+    pub proved_copy: bool,
+    /// Whether it left the primary's history on another timeline: then a rewind can lead it back. On the primary's own
+    /// timeline `pg_rewind` sees no difference, and the member would stream with rows that nobody else has.
+    pub has_branched: bool,
+}
+
+impl Finding {
+    /// Data that is of no use, and of which nothing is proved.
+    pub fn unproved(reason: impl Into<String>) -> Self {
+        Finding {
+            reason: reason.into(),
+            proved_copy: false,
+            has_branched: false,
+        }
     }
+
+    /// Data that the primary has too.
+    pub fn copy(reason: impl Into<String>) -> Self {
+        Finding {
+            proved_copy: true,
+            ..Finding::unproved(reason)
+        }
+    }
+}
+
+fn diverged(primary: &PgFacts, timeline: u32, reason: String) -> Verdict {
+    Verdict::Reseed(Finding {
+        has_branched: timeline != primary.timeline,
+        ..Finding::unproved(reason)
+    })
 }
 
 /// Judges a member that does not run, by its control file.
@@ -41,13 +67,24 @@ pub fn stopped(view: &View<'_>, member: &str) -> Verdict {
         Seen::Unknown(_) => return Verdict::Wait("its control file cannot be read"),
     };
     match control.state {
-        ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => Verdict::Follow,
+        ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => standby(view, control),
         ControlState::Startup
         | ControlState::ShutDown
         | ControlState::ShuttingDown
         | ControlState::InCrashRecovery
         | ControlState::InProduction => former_primary(view, control),
     }
+}
+
+/// A standby's last restart point lies before its end, so it can only tell that it is beyond, never that it is not: that
+/// is seen when it runs. A start writes nothing to it.
+fn standby(view: &View<'_>, control: &Control) -> Verdict {
+    let found = view
+        .primary_facts()
+        .and_then(|primary| Some((primary, beyond(primary, control.timeline, control.checkpoint)?)));
+    found.map_or(Verdict::Follow, |(primary, reason)| {
+        diverged(primary, control.timeline, reason)
+    })
 }
 
 fn former_primary(view: &View<'_>, control: &Control) -> Verdict {
@@ -57,21 +94,21 @@ fn former_primary(view: &View<'_>, control: &Control) -> Verdict {
         );
     };
     if control.state != ControlState::ShutDown {
-        return diverged(
-            "it was a primary and did not stop cleanly, so it may hold writes that nobody else has".to_owned(),
-        );
+        let reason = "it was a primary and did not stop cleanly, so it may hold writes that nobody else has";
+        return diverged(primary, control.timeline, reason.to_owned());
     }
-    match branch_point(primary, control.timeline) {
-        Some(left) if control.checkpoint < left => Verdict::Follow,
-        Some(left) => diverged(format!(
+    let reason = match branch_point(primary, control.timeline) {
+        Some(left) if control.checkpoint < left => return Verdict::Follow,
+        Some(left) => format!(
             "it wrote up to {} on timeline {}, which the primary left at {left}",
             control.checkpoint, control.timeline
-        )),
-        None => diverged(format!(
+        ),
+        None => format!(
             "it was a primary on timeline {}, which is not in the present primary's past",
             control.timeline
-        )),
-    }
+        ),
+    };
+    diverged(primary, control.timeline, reason)
 }
 
 /// Judges a replica that answers but does not stream.
@@ -79,43 +116,38 @@ pub fn running(view: &View<'_>, member: &str, facts: &PgFacts) -> Verdict {
     let Some(primary) = view.primary_facts() else {
         return Verdict::Wait("the primary does not answer");
     };
-    let position = facts.lsn.max(facts.receive_lsn);
-    if facts.timeline > primary.timeline {
-        return diverged(format!(
-            "it is on timeline {}, beyond the primary's {}",
-            facts.timeline, primary.timeline
-        ));
-    }
-    if facts.timeline == primary.timeline && position > primary.lsn {
-        return diverged(format!(
-            "it is at {position} on the primary's own timeline, ahead of the primary's {}",
-            primary.lsn
-        ));
-    }
-    if facts.timeline < primary.timeline {
-        match branch_point(primary, facts.timeline) {
-            Some(left) if position > left => {
-                return diverged(format!(
-                    "it is at {position} on timeline {}, which the primary left at {left}",
-                    facts.timeline
-                ));
-            }
-            Some(_) => {}
-            None => {
-                return diverged(format!(
-                    "it follows timeline {}, which is not in the primary's past",
-                    facts.timeline
-                ));
-            }
-        }
+    if let Some(reason) = beyond(primary, facts.timeline, facts.lsn.max(facts.receive_lsn)) {
+        return diverged(primary, facts.timeline, reason);
     }
     if wal_is_gone(view, member, primary) {
-        return Verdict::Reseed {
-            reason: "the primary no longer has the WAL that it needs".to_owned(),
-            proved_copy: true,
-        };
+        return Verdict::Reseed(Finding::copy("the primary no longer has the WAL that it needs"));
     }
     Verdict::Follow
+}
+
+/// What a standby at a position of a timeline has that is not in the primary's history, if it has anything.
+fn beyond(primary: &PgFacts, timeline: u32, position: Lsn) -> Option<String> {
+    if timeline > primary.timeline {
+        return Some(format!(
+            "it is on timeline {timeline}, beyond the primary's {}",
+            primary.timeline
+        ));
+    }
+    if timeline == primary.timeline {
+        return (position > primary.lsn).then(|| {
+            format!(
+                "it is at {position} on the primary's own timeline, ahead of the primary's {}",
+                primary.lsn
+            )
+        });
+    }
+    match branch_point(primary, timeline) {
+        Some(left) => (position > left)
+            .then(|| format!("it is at {position} on timeline {timeline}, which the primary left at {left}")),
+        None => Some(format!(
+            "it follows timeline {timeline}, which is not in the primary's past"
+        )),
+    }
 }
 
 /// Whether a stopped or streaming replica holds nothing that the primary does not have.

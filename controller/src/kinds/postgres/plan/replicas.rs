@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::super::conf;
 use super::super::desired::Role;
-use super::super::memory::Change;
+use super::super::memory::{Change, Method};
 use super::super::observe;
+use super::damage;
 use super::keep;
-use super::rejoin::{self, Verdict};
+use super::lag;
+use super::rejoin::{self, Finding, Verdict};
+use super::reseed;
 use super::view::View;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
@@ -21,6 +24,10 @@ const NUDGE_SECS: i64 = 20;
 /// Keeps all replicas. One member's trouble never keeps the others waiting.
 pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     for member in view.replicas() {
+        if let Some(step) = reseed::follow_rewind(view, &member) {
+            plan.step(step);
+            continue;
+        }
         match view.container(&member) {
             None => seed_or_make(view, primary, &member, plan),
             Some(container) => one(view, primary, &member, container, plan),
@@ -60,7 +67,10 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
             format!("its slot has to exist on {primary} before it is seeded"),
         );
     }
-    keep::make(view, member, Role::Replica, plan);
+    let method = view.memory.reseed(member).map_or(Method::Clone, |state| state.method);
+    if reseed::has_room(view, member, method, plan).is_some() {
+        keep::make(view, member, Role::Replica, plan);
+    }
 }
 
 fn make_only(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
@@ -81,7 +91,11 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
         RunState::Running if view.facts(member).is_some_and(|f| !f.in_recovery) => {
             writable(view, primary, member, container, plan);
         }
+        RunState::Running if view.rewind_source(member).is_some() => plan.wait(member, "its data is being rewound"),
         RunState::Running | RunState::Paused | RunState::Between => {
+            if let Some(finding) = foreign(view, member) {
+                return reseed::decide(view, member, &finding, plan);
+            }
             keep::settle(view, member, Role::Replica, container, plan);
             if let Some(facts) = view.facts(member).filter(|_| !view.is_foreign(member)) {
                 up(view, primary, member, facts, plan);
@@ -94,17 +108,35 @@ fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObser
     if !view.runs(primary) {
         return plan.wait(member, format!("{primary}, the primary, starts first"));
     }
-    if container.exit_code == keep::EXIT_DAMAGED && container.state == RunState::Exited {
-        return reseed(view, member, "its data directory is damaged", false, plan);
+    if let Some(finding) = foreign(view, member) {
+        return reseed::decide(view, member, &finding, plan);
+    }
+    if let Some(reason) = damage::of(view, member, container) {
+        return reseed::decide(view, member, &Finding::unproved(reason), plan);
     }
     match rejoin::stopped(view, member) {
-        Verdict::Follow => keep::settle(view, member, Role::Replica, container, plan),
-        Verdict::Reseed { reason, proved_copy } => reseed(view, member, &reason, proved_copy, plan),
+        Verdict::Follow => {
+            reseed::needs_human(view, member, plan);
+            keep::settle(view, member, Role::Replica, container, plan);
+        }
+        Verdict::Reseed(finding) => reseed::decide(view, member, &finding, plan),
         Verdict::Wait(reason) => {
             plan.wait(member, reason);
             plan.again_in(Duration::from_millis(200));
         }
     }
+}
+
+/// Data of another cluster in a replica's volume, once the primary has confirmed which data is this cluster's. It is set
+/// aside like any other data that nobody else has; what is in the primary's own volume is left to somebody to decide.
+fn foreign(view: &View<'_>, member: &str) -> Option<Finding> {
+    let found = view.identity(member).filter(|_| view.is_foreign(member))?;
+    let ours = view.primary_facts()?.system_identifier;
+    (found != ours).then(|| {
+        Finding::unproved(format!(
+            "its data has system identifier {found} and the cluster's is {ours}: it is another cluster's"
+        ))
+    })
 }
 
 /// A container with the volume that a re-seed replaced goes; the next pass seeds the new volume from the start, behind
@@ -128,11 +160,6 @@ fn replace(view: &View<'_>, primary: &str, member: &str, container: &ContainerOb
 /// A member that accepts writes beside the recorded primary, which does too: it left the cluster. It is fenced, and
 /// its volume is kept, because nobody else has what was written to it.
 fn writable(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
-    let remember = Action::new(
-        member,
-        Op::Remember(reseeded(view, member, "it accepted writes of its own", false)),
-        format!("it accepts writes although {primary} is the primary; its volume is kept"),
-    );
     let fence = Action::engine(
         member,
         EngineOp::Stop {
@@ -140,6 +167,24 @@ fn writable(view: &View<'_>, primary: &str, member: &str, container: &ContainerO
             grace_secs: view.cluster.stop_grace_secs,
         },
         format!("two members must not accept writes, and {primary} is the primary"),
+    );
+    if reseed::under_way(view, member, plan).is_some() {
+        // It stays down until its turn comes: its control file tells what it did.
+        return plan.step(fence);
+    }
+    let timeline = view.facts(member).map(|facts| facts.timeline);
+    let finding = Finding {
+        has_branched: timeline != view.primary_facts().map(|facts| facts.timeline),
+        ..Finding::unproved("it accepted writes of its own")
+    };
+    let choice = reseed::choose(view, member, &finding, None);
+    let remember = Action::new(
+        member,
+        Op::Remember(reseed::change(view, member, &finding, choice.method)),
+        format!(
+            "it accepts writes although {primary} is the primary; its volume is kept{}",
+            choice.words
+        ),
     );
     plan.chain(vec![remember, fence]);
 }
@@ -153,12 +198,12 @@ fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut 
         );
     }
     if facts.receiver_streaming || view.primary_facts().is_none() {
-        if view.memory.starts.contains_key(member) && view.replica_is_ready(member) {
-            plan.step(Action::new(
-                member,
-                Op::Remember(Change::Works(member.to_owned())),
-                "it streams",
-            ));
+        let is_new = view.memory.starts.contains_key(member) || view.memory.reseed(member).is_some();
+        if is_new && view.replica_is_ready(member) {
+            let change = Change::Works(member.to_owned(), view.now);
+            plan.step(Action::new(member, Op::Remember(change), "it streams"));
+        } else if !facts.replay_paused {
+            lag::watch(view, member, facts, plan);
         }
         return;
     }
@@ -168,7 +213,7 @@ fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut 
         return plan.wait(member, format!("it does not stream from {primary} yet"));
     }
     match rejoin::running(view, member, facts) {
-        Verdict::Reseed { reason, proved_copy } => reseed(view, member, &reason, proved_copy, plan),
+        Verdict::Reseed(finding) => reseed::decide(view, member, &finding, plan),
         Verdict::Wait(reason) => plan.wait(member, reason),
         Verdict::Follow if view.log(member).contains("password authentication failed") => {
             nudge(view, member, "the primary refuses its password", plan);
@@ -190,22 +235,4 @@ fn nudge(view: &View<'_>, member: &str, reason: &str, plan: &mut Plan<Change>) {
     steps.extend(view.sql(member, SqlOp::Reload, cause));
     plan.chain(steps);
     plan.again_in(Duration::from_secs(PATIENCE_SECS.unsigned_abs()));
-}
-
-fn reseeded(view: &View<'_>, member: &str, reason: &str, proved_copy: bool) -> Change {
-    Change::Reseed {
-        member: member.to_owned(),
-        volume: view.volume_name(member),
-        reason: reason.to_owned(),
-        proved_copy,
-    }
-}
-
-/// Gives a member a new volume. The old one stays; what becomes of it is decided when the new one streams.
-fn reseed(view: &View<'_>, member: &str, reason: &str, proved_copy: bool, plan: &mut Plan<Change>) {
-    plan.step(Action::new(
-        member,
-        Op::Remember(reseeded(view, member, reason, proved_copy)),
-        format!("it cannot follow the primary: {reason}"),
-    ));
 }

@@ -92,9 +92,9 @@ pub fn before_start(view: &View<'_>, member: &str, role: Role) -> Vec<Step> {
     let has = view.container(member).and_then(|container| names_of(view, container));
     match role {
         // It joins when it streams.
-        Role::Replica if has.is_some() => vec![leave(view, member, "it gets its names when it streams")],
+        Role::Replica | Role::Rewind if has.is_some() => vec![leave(view, member, "it gets its names when it streams")],
         // While it is initialised nobody needs the name, and joining afterwards happens beside the seeding of replicas.
-        Role::Replica | Role::Bootstrap => Vec::new(),
+        Role::Replica | Role::Rewind | Role::Bootstrap => Vec::new(),
         Role::Primary => {
             let wanted = of_primary(view);
             if has == Some(&wanted) {

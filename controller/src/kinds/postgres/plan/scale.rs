@@ -1,4 +1,4 @@
-//! Members that are no longer wanted leave; volumes that are no longer used go when they are proved to be copies.
+//! Members that are no longer wanted leave.
 
 use super::super::memory::{Change, Retired};
 use super::super::spec::OnScaleDown;
@@ -8,9 +8,9 @@ use super::sync;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::labels;
-use crate::model::plan::{Action, EngineOp, Op, Plan};
+use crate::model::plan::{Action, Op, Plan};
 
-/// Removes members beyond the wanted number, and volumes that served their time. The primary is never among them.
+/// Removes members beyond the wanted number. The primary is never among them.
 pub fn down(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     let members = view.members();
     for container in &view.observed.objects.containers {
@@ -21,7 +21,6 @@ pub fn down(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
             remove(view, member, container, plan);
         }
     }
-    volumes(view, &members, plan);
 }
 
 fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
@@ -52,52 +51,15 @@ fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
             member: member.to_owned(),
             reason: cause.clone(),
             proved_copy,
+            since: view.now,
+            ..Retired::default()
         };
-        if view.memory.retired.get(&volume) != Some(&retired) {
+        let known = view.memory.retired.get(&volume);
+        if known.is_none_or(|known| known.proved_copy != proved_copy) {
             let change = Change::Retire(volume, retired);
             steps.push(Action::new(member, Op::Remember(change), cause.clone()));
         }
     }
     steps.extend(keep::dismiss(view, member, container, &cause));
     plan.chain(steps);
-}
-
-/// A retired volume goes only when it was proved to be a copy, no container mounts it, and its member, if it is still
-/// wanted, streams from its new one.
-fn volumes(view: &View<'_>, members: &[String], plan: &mut Plan<Change>) {
-    for (volume, retired) in &view.memory.retired {
-        let exists = view.observed.objects.volumes.iter().any(|v| v.name == *volume);
-        let is_wanted = members.contains(&retired.member);
-        let forget = Action::new(
-            volume,
-            Op::Remember(Change::Forget(volume.clone())),
-            "it is no longer retired",
-        );
-        if !exists || (is_wanted && *volume == view.volume_name(&retired.member)) {
-            plan.step(forget);
-            continue;
-        }
-        let mounted = view
-            .observed
-            .objects
-            .containers
-            .iter()
-            .any(|c| c.volumes.contains(volume));
-        let replaced = !is_wanted || view.replica_is_ready(&retired.member);
-        if !retired.proved_copy || mounted || !replaced {
-            continue;
-        }
-        let cause = if is_wanted {
-            format!(
-                "{} streams from its new volume, and this one held nothing that the primary does not have",
-                retired.member
-            )
-        } else {
-            format!("{}, and it held nothing that the primary does not have", retired.reason)
-        };
-        plan.chain(vec![
-            Action::engine(volume, EngineOp::RemoveVolume(volume.clone()), cause),
-            forget,
-        ]);
-    }
 }

@@ -11,7 +11,9 @@ use super::super::observe::{self, Observed};
 use super::routes;
 use super::sync;
 use crate::model::Seen;
-use crate::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedObserved, ProcessState, RunState};
+use crate::model::container::{
+    ContainerObserved, ContainerSpec, FileSpec, ImageFacts, NamedObserved, ProcessState, RunState,
+};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, SqlTarget};
 use crate::model::postgres::{Control, PgFacts, Server, SqlOp};
@@ -97,9 +99,18 @@ impl<'a> View<'a> {
 
     /// Whether a member's data is known to be another cluster's. Such a member is left alone.
     pub fn is_foreign(&self, member: &str) -> bool {
+        matches!((self.memory.system_identifier, self.identity(member)), (Some(ours), Some(found)) if ours != found)
+    }
+
+    /// Whose data a member has, as far as that is known.
+    pub fn identity(&self, member: &str) -> Option<u64> {
         let answered = self.facts(member).map(|facts| facts.system_identifier);
-        let found = answered.or_else(|| self.control(member).known().map(|control| control.system_identifier));
-        matches!((self.memory.system_identifier, found), (Some(ours), Some(found)) if ours != found)
+        answered.or_else(|| self.control(member).known().map(|control| control.system_identifier))
+    }
+
+    /// What is wrong with the files of a member that does not run, if they could be read.
+    pub fn damage(&self, member: &str) -> Option<&'a str> {
+        self.observed.members.get(member)?.damage.as_deref()
     }
 
     /// Whether a container has the volume that its member uses now, and not one that a re-seed replaced.
@@ -177,7 +188,7 @@ impl<'a> View<'a> {
     fn sync_names(&self, member: &str, role: Role) -> Option<String> {
         match role {
             Role::Bootstrap => None,
-            Role::Primary | Role::Replica => sync::rendered(self, member).map(|set| set.names()),
+            Role::Primary | Role::Replica | Role::Rewind => sync::rendered(self, member).map(|set| set.names()),
         }
     }
 
@@ -200,7 +211,7 @@ impl<'a> View<'a> {
                 let running = self.memory.floor.get(*name).copied();
                 let value = match role {
                     Role::Bootstrap => wanted,
-                    Role::Replica => wanted.max(running.unwrap_or(wanted)),
+                    Role::Replica | Role::Rewind => wanted.max(running.unwrap_or(wanted)),
                     Role::Primary => self.primary_floor(member, name, wanted, running),
                 };
                 ((*name).to_owned(), value)
@@ -224,6 +235,25 @@ impl<'a> View<'a> {
 
     /// The steps that start a member's existing container in a role.
     pub fn start(&self, member: &str, role: Role, cause: &str) -> Vec<Step> {
+        if role == Role::Replica && self.rewind_source(member).is_some() {
+            return self.start_rewind(member, cause);
+        }
+        self.start_as(member, role, cause)
+    }
+
+    /// The steps that begin a rewind. Until its first checkpoint a promoted primary's control file names the old
+    /// timeline, and `pg_rewind` would find nothing to do.
+    fn start_rewind(&self, member: &str, cause: &str) -> Vec<Step> {
+        let target = self.primary().and_then(|primary| self.target(primary));
+        let checkpoint = target.map(|target| {
+            let cause = "the primary's control file has to name its timeline before a rewind";
+            Action::new(member, Op::Sql(target, SqlOp::Checkpoint), cause)
+        });
+        let start = self.start_as(member, Role::Rewind, cause);
+        checkpoint.into_iter().chain(start).collect()
+    }
+
+    fn start_as(&self, member: &str, role: Role, cause: &str) -> Vec<Step> {
         let mut steps = routes::before_start(self, member, role);
         steps.extend([
             self.deliver(
@@ -243,8 +273,24 @@ impl<'a> View<'a> {
 
     /// The step that makes a member's container.
     pub fn create(&self, member: &str, image: &ImageFacts, cause: &str) -> Step {
-        let spec = desired::container(self.cluster, member, self.memory.generation(member), image);
+        let spec = self.container_spec(member, image);
         Action::engine(member, EngineOp::CreateContainer(Box::new(spec)), cause)
+    }
+
+    /// A member's container as it is wanted now.
+    pub fn container_spec(&self, member: &str, image: &ImageFacts) -> ContainerSpec {
+        let spec = desired::container(self.cluster, member, self.memory.generation(member), image);
+        match self.rewind_source(member) {
+            Some(old) => desired::rewinding(spec, old),
+            None => spec,
+        }
+    }
+
+    /// The volume that a member's new one is to be filled from by a rewind.
+    pub fn rewind_source(&self, member: &str) -> Option<&'a str> {
+        self.memory
+            .rewind_source(member)
+            .filter(|_| self.primary() != Some(member))
     }
 
     /// The step that makes the volume that a member uses now.

@@ -188,7 +188,7 @@ fn where_passwords_are_is_told_and_what_they_are_is_not() {
         let retired = Retired {
             member: "replica-1".to_owned(),
             reason: "it accepted writes of its own".to_owned(),
-            proved_copy: false,
+            ..Retired::default()
         };
         memory.retired.insert("pg-replica-1-g1".to_owned(), retired);
     });

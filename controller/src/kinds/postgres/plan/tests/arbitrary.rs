@@ -184,6 +184,7 @@ pub fn worlds() -> impl Strategy<Value = World> {
                 member: member.to_owned(),
                 reason: "it was replaced".to_owned(),
                 proved_copy,
+                ..Retired::default()
             };
             world.memory.retired.insert(format!("pg-{member}-g1"), retired);
         }

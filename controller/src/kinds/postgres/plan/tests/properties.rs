@@ -101,7 +101,7 @@ proptest! {
         for op in engine_ops(&world.next()) {
             if let EngineOp::RemoveVolume(volume) = op {
                 let retired = world.memory.retired.get(volume);
-                prop_assert!(retired.is_some_and(|r| r.proved_copy), "{volume} is no proved copy");
+                prop_assert!(retired.is_some_and(|r| r.proved_copy || r.released), "{volume} is no proved copy");
                 let mounted = world.observed.objects.containers.iter().any(|c| c.volumes.contains(volume));
                 prop_assert!(!mounted, "{volume} is mounted");
             }
@@ -164,7 +164,8 @@ proptest! {
     #[test]
     fn a_new_volume_is_never_decided_on_twice(world in worlds()) {
         for action in world.next().actions() {
-            if let Op::Remember(Change::Reseed { member, volume, .. }) = &action.op {
+            if let Op::Remember(Change::Reseed(decision)) = &action.op {
+                let (member, volume) = (&decision.member, &decision.volume);
                 let container = world.view().container(member).expect("it has a container");
                 prop_assert!(container.volumes.contains(volume), "{member} does not use {volume}");
             }
@@ -184,7 +185,7 @@ proptest! {
                         | EngineOp::Stop { .. }
                 ),
                 Op::Sql(_, op) => *op != SqlOp::Promote,
-                Op::Remember(Change::Reseed { proved_copy, .. }) => !proved_copy,
+                Op::Remember(Change::Reseed(decision)) => !decision.proved_copy,
                 Op::Remember(Change::Promoted(result)) => !result.succeeded,
                 Op::Remember(change) => !matches!(change, Change::Adopt { .. } | Change::Bootstrap(_)),
             };

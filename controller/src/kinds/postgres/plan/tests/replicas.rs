@@ -223,7 +223,7 @@ fn two_writable_members_without_the_recorded_one_are_not_touched() {
 }
 
 #[test]
-fn a_replica_with_foreign_data_is_left_alone_even_when_it_cannot_follow() {
+fn a_replica_with_foreign_data_gets_a_new_volume_and_the_foreign_one_is_kept() {
     let world = World::new(1)
         .healthy()
         .cut_off("replica-1", 60)
@@ -232,7 +232,13 @@ fn a_replica_with_foreign_data_is_left_alone_even_when_it_cannot_follow() {
             facts.slots.insert("replica_1".to_owned(), slot("lost", false));
         });
     insta::assert_snapshot!(world.plan(), @r"
-    replica-1: disconnect from network pg-svc, because its data is another cluster's
+    replica-1: remember that replica-1 gets a new volume in place of pg-replica-1-g1, because it cannot follow the primary: its data has system identifier 7002 and the cluster's is 7001: it is another cluster's
+    ");
+    assert!(format!("{:?}", world.next().chains).contains("proved_copy: false"));
+    // As long as the primary has not confirmed which data is the cluster's, it is left alone.
+    let world = world.down("master", Down::NoAnswer, "timeout");
+    insta::assert_snapshot!(world.plan(), @r"
+    master: waiting, its server does not answer: timeout
     replica-1: blocked, its data has system identifier 7002 and the cluster's is 7001: it is not a copy, and is left alone
     ");
 }

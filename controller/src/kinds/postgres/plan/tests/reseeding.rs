@@ -33,6 +33,7 @@ fn retired(member: &str, proved_copy: bool) -> Retired {
         member: member.to_owned(),
         reason: "the primary no longer has the WAL that it needs".to_owned(),
         proved_copy,
+        ..Retired::default()
     }
 }
 
@@ -70,7 +71,7 @@ fn a_lost_slot_leads_to_a_new_volume_in_single_steps() {
 }
 
 #[test]
-fn two_replicas_that_lost_their_wal_do_not_wait_for_each_other() {
+fn two_replicas_that_lost_their_wal_are_seeded_one_after_the_other() {
     let world = World::new(2).healthy().cut_off("replica-1", 5).cut_off("replica-2", 5);
     let world = world.facts("master", |facts| {
         facts.slots.insert("replica_1".to_owned(), slot("lost", false));
@@ -80,8 +81,7 @@ fn two_replicas_that_lost_their_wal_do_not_wait_for_each_other() {
     insta::assert_snapshot!(world.plan(), @r"
     replica-1: stop container (60 s grace), because it gets a new volume: the primary no longer has the WAL that it needs
     replica-1: remove container, because it gets a new volume: the primary no longer has the WAL that it needs
-    replica-2: stop container (60 s grace), because it gets a new volume: the primary no longer has the WAL that it needs
-    replica-2: remove container, because it gets a new volume: the primary no longer has the WAL that it needs
+    replica-2: waiting, it cannot follow the primary: the primary no longer has the WAL that it needs; replica-1 is re-seeded first
     ");
 }
 

@@ -14,7 +14,7 @@ use super::super::super::spec::{PostgresCluster, Scalar};
 use super::super::{View, plan};
 use super::parts::{container, facts, floor, seen};
 pub use super::parts::{control, image, login, slot, standby};
-use crate::model::container::{ContainerObserved, Health, Neighbour, RunState};
+use crate::model::container::{ContainerObserved, Disk, Health, Neighbour, RunState};
 use crate::model::plan::Plan;
 use crate::model::postgres::{Control, ControlState, Down, PgFacts, Server};
 use crate::model::{Lsn, Seen};
@@ -38,6 +38,11 @@ impl World {
         let spec = serde_json::from_value(json!({"image": "postgres:17", "replicas": replicas})).expect("a valid spec");
         let mut observed = Observed::default();
         observed.objects.image = Seen::Known(image());
+        observed.objects.disk = Seen::Known(Disk {
+            path: "/var/lib/docker/volumes".to_owned(),
+            free_bytes: 100 << 30,
+            total_bytes: 200 << 30,
+        });
         World {
             cluster: Cluster::new("pg", "uid-1", 1, spec).expect("a valid cluster"),
             observed,
@@ -93,6 +98,7 @@ impl World {
             server: Server::Up(Box::new(facts)),
             control: Seen::default(),
             role: Seen::default(),
+            damage: None,
             log: String::new(),
             process: Seen::default(),
         };
