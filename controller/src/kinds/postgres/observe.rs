@@ -260,6 +260,9 @@ fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
             Server::Up(facts) if !is_primary && facts.in_recovery && !facts.receiver_streaming => {
                 found.insert(not_streaming(member));
             }
+            Server::Up(facts) if is_primary && !facts.in_recovery => {
+                found.insert(serves(member));
+            }
             Server::Up(_) => {}
             Server::Down(Down::NotRunning, _) => {}
             Server::Down(..) => {
@@ -294,6 +297,11 @@ pub fn not_streaming(member: &str) -> String {
 /// The symptom that a member that commits wait for has no stream, as the primary sees it.
 pub fn not_followed(member: &str) -> String {
     format!("{member} is not streamed to")
+}
+
+/// Not a symptom of trouble: the recorded primary accepts writes.
+pub fn serves(member: &str) -> String {
+    format!("{member} serves")
 }
 
 /// The symptom that a running member does not answer SQL.

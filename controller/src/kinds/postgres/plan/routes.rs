@@ -149,7 +149,10 @@ fn wanted(view: &View<'_>, member: &str, container: &ContainerObserved) -> Optio
             Some((of_replica(view), "it streams".to_owned()))
         }
         (Some(Server::Up(facts)), Some(primary)) => {
+            // Without a primary nobody streams, and whoever comes back to one needs a moment.
+            let served_secs = view.primary().and_then(|p| view.lasts(&observe::serves(p)));
             let silent_secs = view.lasts(&observe::not_streaming(member)).unwrap_or(0);
+            let silent_secs = silent_secs.min(served_secs.unwrap_or(0));
             let lag = primary.lsn.bytes_past(facts.lsn);
             if silent_secs >= GRACE_SECS {
                 nothing(format!("it has not streamed for {silent_secs} s"))

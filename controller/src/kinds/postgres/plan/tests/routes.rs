@@ -82,7 +82,12 @@ fn a_former_primary_loses_the_name_at_once_and_gets_another_when_it_streams() {
 
 #[test]
 fn a_replica_keeps_its_names_for_a_moment_without_a_stream() {
-    let cut_off = |secs| World::new(1).healthy().cut_off("replica-1", secs).plan();
+    let cut_off_from = |served: i64, secs: i64| {
+        let world = World::new(1).healthy().cut_off("replica-1", secs);
+        world.since(&observe::serves("master"), served).plan()
+    };
+    assert!(!cut_off_from(4, 60).contains("disconnect"));
+    let cut_off = |secs| cut_off_from(60, secs);
     insta::assert_snapshot!(cut_off(2), @"replica-1: waiting, it does not stream from master yet");
     assert!(!cut_off(4).contains("disconnect"));
     assert!(cut_off(5).contains("replica-1: disconnect from network pg-svc, because it has not streamed for 5 s"));
