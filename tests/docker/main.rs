@@ -15,6 +15,7 @@ mod crash;
 mod edits;
 mod engine;
 mod engines;
+mod failover;
 mod healing;
 mod input;
 mod names;

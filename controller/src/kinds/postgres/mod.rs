@@ -64,7 +64,7 @@ impl Kind for Postgres {
         now: i64,
     ) -> Result<Observed, HostError> {
         let databases = deep || memory.extensions_generation != wanted.generation;
-        observe::observe(host, wanted, memory, &before.since, Depth { databases }, now).await
+        observe::observe(host, wanted, memory, before, Depth { databases }, now).await
     }
 
     fn plan(scene: &Scene<'_, Self>) -> Plan<Change> {
@@ -74,6 +74,10 @@ impl Kind for Postgres {
     fn on_failure(scene: &Scene<'_, Self>, action: &Action<Change>, error: &HostError) -> Option<Change> {
         let invalid = error.kind == FailureKind::Invalid;
         plan::on_failure(&view(scene), action, invalid, &error.why)
+    }
+
+    fn admits(memory: &Memory, change: &Change) -> Result<(), String> {
+        memory.admits(change)
     }
 
     fn apply(memory: &mut Memory, change: &Change) {
@@ -86,6 +90,7 @@ impl Kind for Postgres {
             | Change::Adopt { .. }
             | Change::Reseed { .. }
             | Change::Promote(_)
+            | Change::CatchUp { .. }
             | Change::Promoted(_)
             | Change::Reject(_)
             | Change::Restart(..)
@@ -93,6 +98,8 @@ impl Kind for Postgres {
             Change::Initialised(_)
             | Change::Started(..)
             | Change::Fenced(_)
+            | Change::Requested { .. }
+            | Change::HighWater(..)
             | Change::Works(_)
             | Change::Retire(..)
             | Change::Forget(_)

@@ -9,11 +9,11 @@ use super::cluster::Cluster;
 use super::memory::Memory;
 use super::{conf, control, desired};
 use crate::host::{Ask, HostError, Reads};
-use crate::model::Seen;
 use crate::model::container::{ContainerObserved, Health, Objects, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
 use crate::model::postgres::{Control, Down, PgQuestion, Server};
+use crate::model::{Lsn, Seen};
 
 /// How long a server is silent until its log and its process are looked at, in seconds: most silence is a start.
 const SILENCE_SECS: i64 = 2;
@@ -25,6 +25,8 @@ pub struct Observed {
     pub objects: Objects,
     /// What lies behind each container, by member.
     pub members: BTreeMap<String, MemberSeen>,
+    /// The position that the primary had when it was last seen to serve, with its timeline.
+    pub high_water: Option<(u32, Lsn)>,
     /// Since when each symptom has been seen without a break, in seconds since the epoch.
     pub since: BTreeMap<String, i64>,
 }
@@ -51,12 +53,16 @@ pub struct Depth {
     pub databases: bool,
 }
 
-/// Looks at a cluster. `before` is what the last pass saw; it only serves to tell since when a symptom lasts.
+/// How much of a log is looked at: the last few starts of a server that ends at once.
+const LOG_LINES: u32 = 40;
+
+/// Looks at a cluster. `before` is what the last pass saw; it only serves to tell since when a symptom lasts, and where the
+/// primary's log stood last.
 pub async fn observe<R: Reads>(
     host: &R,
     cluster: &Cluster,
     memory: &Memory,
-    before: &BTreeMap<String, i64>,
+    before: &Observed,
     depth: Depth,
     now: i64,
 ) -> Result<Observed, HostError> {
@@ -82,16 +88,25 @@ pub async fn observe<R: Reads>(
     let mut observed = Observed {
         objects,
         members,
+        high_water: None,
         since: BTreeMap::new(),
     };
+    observed.high_water = position(&observed, memory).or(before.high_water);
     observed.since = symptoms(&observed, memory)
         .into_iter()
         .map(|symptom| {
-            let since = before.get(&symptom).copied().unwrap_or(now);
+            let since = before.since.get(&symptom).copied().unwrap_or(now);
             (symptom, since)
         })
         .collect();
     Ok(observed)
+}
+
+/// Where the log of the recorded primary stands, if it serves.
+fn position(observed: &Observed, memory: &Memory) -> Option<(u32, Lsn)> {
+    let facts = observed.members.get(memory.primary.as_ref()?)?.server.facts()?;
+    let is_ours = memory.system_identifier == Some(facts.system_identifier);
+    (is_ours && !facts.in_recovery).then_some((facts.timeline, facts.lsn))
 }
 
 /// Where a member's server is reached, while its container has an address.
@@ -216,7 +231,7 @@ async fn control_of<R: Reads>(host: &R, objects: &Objects, container: &Container
 }
 
 async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> String {
-    match host.log_tail(&container.id, 12).await {
+    match host.log_tail(&container.id, LOG_LINES).await {
         Seen::Known(text) => text,
         Seen::Absent | Seen::Unknown(_) => String::new(),
     }
@@ -241,11 +256,14 @@ fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
     let main = memory
         .primary
         .as_ref()
-        .and_then(|primary| observed.members.get(primary)?.server.facts());
-    if let Some(main) = main.filter(|main| !main.in_recovery) {
+        .and_then(|primary| observed.members.get(primary)?.server.facts())
+        .filter(|main| !main.in_recovery);
+    if let Some(main) = main {
         let voters = memory.sync.intended.iter().flat_map(|set| &set.voters);
         let streams = |voter: &String| main.standbys.get(voter).is_some_and(|s| s.state == "streaming");
         found.extend(voters.filter(|voter| !streams(voter)).map(|voter| not_followed(voter)));
+    } else if let Some(primary) = &memory.primary {
+        found.insert(not_serving(primary));
     }
     for container in &observed.objects.containers {
         if let Some(member) = container.labels.get(labels::MEMBER)
@@ -265,6 +283,11 @@ pub fn not_streaming(member: &str) -> String {
 /// The symptom that a member that commits wait for has no stream, as the primary sees it.
 pub fn not_followed(member: &str) -> String {
     format!("{member} is not streamed to")
+}
+
+/// The symptom that the recorded primary does not accept writes, whatever the reason.
+pub fn not_serving(member: &str) -> String {
+    format!("{member} does not serve")
 }
 
 /// The symptom that a running member does not answer SQL.

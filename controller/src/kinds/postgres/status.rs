@@ -7,7 +7,11 @@ use super::plan::disk;
 use super::plan::keep;
 use crate::kinds::postgres::memory::Change;
 use crate::model::container::{ContainerObserved, Health, RunState};
+<<<<<<< HEAD
 use crate::model::plan::{Note, Op, Plan};
+=======
+use crate::model::plan::{Action, Note, Op, Plan};
+>>>>>>> 217f8c6 (Fail over when the primary cannot be brought back; write down a promotion request before it is sent)
 use crate::model::postgres::{Down, Server};
 use crate::model::status::{Condition, MemberStatus, OperationResult, READY, Status, condition};
 
@@ -30,6 +34,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         last_operation: view.memory.last_promotion.as_ref().map(|last| OperationResult {
             id: last.id,
             succeeded: last.succeeded,
+            lost_bytes: last.lost_bytes,
             message: last.message.clone(),
             at: last.at,
         }),
@@ -61,8 +66,14 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         );
         return condition(READY, false, "MembersNotReady", message);
     }
+<<<<<<< HEAD
     let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(_)));
     if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
+=======
+    // A note for later is no progress towards anything.
+    let is_note = |action: &&Action<Change>| matches!(action.op, Op::Remember(Change::HighWater(..)));
+    if let Some(action) = plan.actions().find(|action| !is_note(action)) {
+>>>>>>> 217f8c6 (Fail over when the primary cannot be brought back; write down a promotion request before it is sent)
         return condition(READY, false, "Progressing", action.to_string());
     }
     if let Some(note) = plan.notes.first() {
@@ -176,7 +187,9 @@ fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> 
         let step = step
             .or_else(|| plan.notes.first().map(ToString::to_string))
             .unwrap_or_default();
-        let kind = if promotion.forced {
+        let kind = if promotion.automatic {
+            "failover"
+        } else if promotion.forced {
             "forced promotion"
         } else {
             "switchover"

@@ -6,9 +6,11 @@
 mod configure;
 mod contents;
 pub mod disk;
+pub mod failover;
 mod foundation;
 mod identity;
 pub mod keep;
+pub mod position;
 pub mod promotion;
 mod rejoin;
 mod replicas;
@@ -49,6 +51,8 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     replicas::keep(view, primary, &mut plan);
     sync::keep(view, primary, &mut plan);
     configure::configure(view, &mut plan);
+    position::note(view, &mut plan);
+    promotion::settle(view, primary, &mut plan);
     if view.primary_facts().is_some() {
         contents::keep(view, primary, &mut plan);
         scale::down(view, primary, &mut plan);
