@@ -79,7 +79,7 @@ pub async fn observe<R: Reads>(
     let question = question(cluster, depth);
     let looks = objects.containers.iter().filter_map(|container| {
         let member = container.labels.get(labels::MEMBER)?;
-        let since = before.get(&no_answer(member));
+        let since = before.since.get(&no_answer(member));
         let was_silent = since.is_some_and(|since| now - since >= SILENCE_SECS);
         let given = (memory, &objects, &question, was_silent);
         Some(look(host, given, cluster, member, container))

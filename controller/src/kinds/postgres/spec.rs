@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod failover;
 mod replication;
+pub use failover::{Failover, FailoverMode};
 pub use replication::{Durability, Replication, ReplicationMode};
 
 /// A PostgreSQL primary and its streaming replicas, each in a container of its own.
@@ -241,79 +243,6 @@ impl Default for Resources {
     }
 }
 
-<<<<<<< HEAD
-=======
-/// How replicas follow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Replication {
-    /// Whether a commit waits for replicas.
-    #[serde(default)]
-    pub mode: ReplicationMode,
-    /// How many bytes a replica may be behind and still be called ready and be promoted.
-    #[serde(default = "max_lag")]
-    #[schemars(extend("format" = "bytes", "x-scalar" = true))]
-    pub max_lag: String,
-    /// How many bytes of WAL a slot may hold back before the primary gives it up, so that a dead replica cannot fill its disk.
-    #[serde(default = "max_slot_wal")]
-    #[schemars(extend("format" = "bytes", "x-scalar" = true))]
-    pub max_slot_wal_keep_size: String,
-}
-
-impl Default for Replication {
-    fn default() -> Self {
-        Replication {
-            mode: ReplicationMode::default(),
-            max_lag: max_lag(),
-            max_slot_wal_keep_size: max_slot_wal(),
-        }
-    }
-}
-
-/// Whether a commit waits for replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ReplicationMode {
-    /// It does not.
-    #[default]
-    Asynchronous,
-}
-
-/// What happens when the primary cannot be brought back where it is. Restarting it comes first, always: that loses nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Failover {
-    /// Who decides that a replica takes over.
-    #[serde(default)]
-    pub mode: FailoverMode,
-    /// How long the primary has to be without service before a replica takes over by itself.
-    #[serde(default = "at_once")]
-    #[schemars(extend("format" = "duration", "examples" = ["30s"]))]
-    pub delay: String,
-}
-
-impl Default for Failover {
-    fn default() -> Self {
-        Failover {
-            mode: FailoverMode::default(),
-            delay: at_once(),
-        }
-    }
-}
-
-/// Who decides that a replica takes over from a primary that cannot be brought back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum FailoverMode {
-    /// Somebody, with `reconciler promote MEMBER --force`.
-    #[default]
-    Manual,
-    /// The agent: when the primary's data is gone or damaged, or it fails to start again and again, and a replica is within
-    /// `replication.maxLag` of all that is known of it.
-    Automatic,
-}
-
->>>>>>> 217f8c6 (Fail over when the primary cannot be brought back; write down a promotion request before it is sent)
 /// How changes that need a restart reach the members. Replicas always come first, one at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -375,22 +304,6 @@ fn shm() -> String {
     "256MiB".to_owned()
 }
 
-<<<<<<< HEAD
-=======
-fn max_lag() -> String {
-    "64MiB".to_owned()
-}
-
-fn max_slot_wal() -> String {
-    "10GiB".to_owned()
-}
-
-fn at_once() -> String {
-    // Nothing is decided that waiting would change: a restart in place has failed by then.
-    "0s".to_owned()
-}
-
->>>>>>> 217f8c6 (Fail over when the primary cannot be brought back; write down a promotion request before it is sent)
 fn probe_interval() -> String {
     "10s".to_owned()
 }

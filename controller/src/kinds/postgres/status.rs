@@ -7,11 +7,7 @@ use super::plan::disk;
 use super::plan::keep;
 use crate::kinds::postgres::memory::Change;
 use crate::model::container::{ContainerObserved, Health, RunState};
-<<<<<<< HEAD
 use crate::model::plan::{Note, Op, Plan};
-=======
-use crate::model::plan::{Action, Note, Op, Plan};
->>>>>>> 217f8c6 (Fail over when the primary cannot be brought back; write down a promotion request before it is sent)
 use crate::model::postgres::{Down, Server};
 use crate::model::status::{Condition, MemberStatus, OperationResult, READY, Status, condition};
 
@@ -66,14 +62,9 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         );
         return condition(READY, false, "MembersNotReady", message);
     }
-<<<<<<< HEAD
-    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(_)));
-    if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
-=======
     // A note for later is no progress towards anything.
-    let is_note = |action: &&Action<Change>| matches!(action.op, Op::Remember(Change::HighWater(..)));
-    if let Some(action) = plan.actions().find(|action| !is_note(action)) {
->>>>>>> 217f8c6 (Fail over when the primary cannot be brought back; write down a promotion request before it is sent)
+    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(_) | Change::HighWater(..)));
+    if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
         return condition(READY, false, "Progressing", action.to_string());
     }
     if let Some(note) = plan.notes.first() {

@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::super::memory::{Change, Loss, Promotion};
 use super::super::observe;
 use super::super::spec::FailoverMode;
+use super::disk;
 use super::keep;
 use super::position;
 use super::promotion;
+use super::sync;
 use super::view::View;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, Op, Plan};
@@ -19,11 +21,10 @@ use crate::model::postgres::PgFacts;
 
 /// The entry point's exit code for a primary without data.
 const EXIT_NO_DATA: i64 = 79;
+/// The exit code of a process that was killed from outside.
+const EXIT_KILLED: i64 = 137;
 /// How long a replica that runs and does not answer is waited for, in seconds: it may have received more than the others.
 const PATIENCE_SECS: i64 = 10;
-/// A disk with less than this is full: not even one segment of the log fits on it.
-const FULL_BYTES: u64 = 16 << 20;
-
 /// Why the primary cannot be brought back where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -53,6 +54,8 @@ pub fn trouble(view: &View<'_>, primary: &str) -> Option<Trouble> {
     match (container.state, container.exit_code) {
         (RunState::Exited, EXIT_NO_DATA) => hopeless(format!("its volume {volume} holds no data")),
         (RunState::Exited, keep::EXIT_DAMAGED) => hopeless("its data directory is damaged".to_owned()),
+        // Whoever kills it again and again is the trouble then, and would kill another one too.
+        (RunState::Exited, EXIT_KILLED) if !container.oom_killed => None,
         (RunState::Exited | RunState::Created, _) if keep::is_crash_looping(view, primary) => Some(Trouble {
             reason: format!(
                 "it failed to start several times; {}",
@@ -82,12 +85,8 @@ pub fn consider(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) -> bool
     let Some(trouble) = trouble(view, primary) else {
         return false;
     };
-    if let Some(full) = is_full(view, primary) {
-        plan.block(
-            primary,
-            "DiskFull",
-            format!("{full}; nobody takes over, because space is what is missing. Free some, and it starts again"),
-        );
+    if let Some(full) = disk::is_full(view, primary) {
+        plan.block(primary, "DiskFull", full);
         return !trouble.is_tried_on;
     }
     match view.cluster.spec.failover.mode {
@@ -95,16 +94,6 @@ pub fn consider(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) -> bool
         FailoverMode::Automatic => return decide(view, primary, &trouble, plan),
     }
     !trouble.is_tried_on
-}
-
-/// What says that the primary's disk is full, if anything does.
-fn is_full(view: &View<'_>, primary: &str) -> Option<String> {
-    let log = view.log(primary);
-    if let Some(line) = log.lines().rev().find(|line| line.contains("No space left on device")) {
-        return Some(format!("its disk is full: {}", line.trim()));
-    }
-    let disk = view.observed.objects.disk.known()?;
-    (disk.free_bytes < FULL_BYTES).then(|| format!("{} has {} bytes left", disk.path, disk.free_bytes))
 }
 
 fn decide(view: &View<'_>, primary: &str, trouble: &Trouble, plan: &mut Plan<Change>) -> bool {
@@ -177,7 +166,7 @@ fn candidates<'v>(view: &View<'v>) -> Vec<(String, &'v PgFacts)> {
 }
 
 /// Who may take over without being asked, and what is lost by it; or why nobody may. With asynchronous replication the
-/// distance decides.
+/// distance decides; with synchronous replication every acknowledged write has to be on it besides.
 pub fn may_fail_over(view: &View<'_>, primary: &str) -> Result<(String, Loss), String> {
     let limit = view.cluster.max_lag_bytes;
     let Some(known) = position::newest(view, primary) else {
@@ -204,6 +193,10 @@ pub fn may_fail_over(view: &View<'_>, primary: &str) -> Result<(String, Loss), S
     }
     if let Some(failed) = promotion::failed_lately(view, heir) {
         return Err(format!("the last try with {heir} failed: {}", failed.message));
+    }
+    // Commits that waited for replicas have to be on it, whatever the distance.
+    if sync::is_wanted(view) || view.memory.sync.promised {
+        sync::quorum(view, heir).map_err(|lack| lack.why)?;
     }
     let loss = Loss::Seen {
         bytes: lag,

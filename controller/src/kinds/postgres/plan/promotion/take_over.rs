@@ -6,6 +6,7 @@ use super::super::super::conf;
 use super::super::super::desired::{self, Role};
 use super::super::super::memory::{Change, Loss, Promotion};
 use super::super::position;
+use super::super::sync;
 use super::super::view::View;
 use super::{PATIENCE_SECS, POLL, fence, finish, silent};
 use crate::model::Seen;
@@ -189,6 +190,7 @@ fn request(view: &View<'_>, promotion: &Promotion, loss: Loss, plan: &mut Plan<C
         at: view.now,
     };
     let why = "from now on there is only forward";
+    steps.extend(sync::before_promotion(view, to));
     steps.push(Action::new(to, Op::Remember(sent), why));
     steps.extend(view.sql(to, SqlOp::Promote, cause));
     plan.chain(steps);

@@ -118,7 +118,7 @@ fn nobody_takes_over_on_a_full_disk() {
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
     master: start container, because it ended with exit code 1: last words
-    master: blocked, its disk is full: PANIC:  could not write to file: No space left on device; nobody takes over, because space is what is missing. Free some, and it starts again
+    master: blocked, no space is left for its volume pg-master-g1 (how much is free is not known): its log says: PANIC:  could not write to file: No space left on device. Free some, or enlarge the disk; it goes on by itself. Another member would not help, so none takes over
     ");
     let mut world = looping();
     world.observed.objects.disk = Seen::Known(Disk {
@@ -286,7 +286,7 @@ fn a_promoted_server_is_checkpointed() {
 #[test]
 fn a_primary_that_works_has_failed_for_the_last_time() {
     let world = World::new(0).healthy().remember(failed_starts(3));
-    insta::assert_snapshot!(world.plan(), @"pg: remember that master works, because it accepts writes");
+    insta::assert_snapshot!(world.plan(), @"master: remember that master works, because it serves");
 }
 
 #[test]
