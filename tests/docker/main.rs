@@ -16,6 +16,7 @@ mod damage;
 mod edits;
 mod engine;
 mod engines;
+mod failover;
 mod healing;
 mod input;
 mod names;

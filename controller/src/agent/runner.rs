@@ -277,6 +277,8 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
     /// Changes durable memory: on disk first, then in force.
     fn remember(&self, change: &K::Change) -> Result<(), HostError> {
         let mut state = self.state.borrow_mut();
+        K::admits(&state.memory, change)
+            .map_err(|why| HostError::new(FailureKind::Conflict, format!("remember that {change}"), why))?;
         let before = state.memory.clone();
         K::apply(&mut state.memory, change);
         let saved = self.save(&mut state);

@@ -175,6 +175,8 @@ pub trait Kind: Debug + 'static {
     fn plan(scene: &Scene<'_, Self>) -> Plan<Self::Change>;
     /// What is to be remembered when a step failed, if anything.
     fn on_failure(scene: &Scene<'_, Self>, action: &Action<Self::Change>, error: &HostError) -> Option<Self::Change>;
+    /// Whether a change still fits what is remembered, or why not. A plan is made a moment before it is carried out.
+    fn admits(memory: &Self::Memory, change: &Self::Change) -> Result<(), String>;
     /// Applies a change.
     fn apply(memory: &mut Self::Memory, change: &Self::Change);
     /// Whether a change is worth an event.

@@ -68,6 +68,8 @@ pub struct PgFacts {
     pub in_recovery: bool,
     /// The timeline that it writes or follows.
     pub timeline: u32,
+    /// Whether a primary's control file still names the timeline before its promotion, for want of a checkpoint since.
+    pub checkpoint_due: bool,
     /// A primary's insert position; a standby's replay position.
     pub lsn: Lsn,
     /// A standby's received position; nothing while it still reads its own log after a start.
@@ -123,6 +125,13 @@ pub struct Sizes {
     pub data_bytes: u64,
     /// Bytes of the write-ahead log that it keeps.
     pub wal_bytes: u64,
+}
+
+impl PgFacts {
+    /// The end of all that it has, replayed or only received, with its timeline: what it would go on from as a primary.
+    pub fn reach(&self) -> (u32, Lsn) {
+        (self.timeline, self.lsn.max(self.receive_lsn))
+    }
 }
 
 /// What a primary says of one standby (`pg_stat_replication`).

@@ -125,6 +125,8 @@ pub struct OperationResult {
     pub id: u64,
     /// Whether it reached its goal.
     pub succeeded: bool,
+    /// Bytes of the write-ahead log that are known to be lost by it; absent when nobody can tell.
+    pub lost_bytes: Option<u64>,
     /// What happened, in words that a user reads.
     pub message: String,
     /// When it ended, in seconds since the epoch.

@@ -95,6 +95,8 @@ select jsonb_build_object(
     'system_identifier', (select system_identifier::text from pg_control_system()),
     'in_recovery', in_recovery,
     'timeline', (select id from timeline),
+    'checkpoint_due', not in_recovery
+        and (select id from timeline) > (select timeline_id from pg_control_checkpoint()),
     'lsn', coalesce(lsn, '0/0'),
     'receive_lsn', coalesce(receive_lsn, '0/0'),
     'flush_lsn', case when in_recovery then '0/0' else pg_current_wal_flush_lsn() end,

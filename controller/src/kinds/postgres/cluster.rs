@@ -38,6 +38,8 @@ pub struct Cluster {
     pub retention_secs: i64,
     /// `spec.storage.quarantine.maxSize` in bytes.
     pub quarantine_bytes: u64,
+    /// `spec.failover.delay` in seconds.
+    pub failover_delay_secs: i64,
     /// `spec.health.interval` in seconds.
     pub probe_interval_secs: u64,
 }
@@ -49,6 +51,7 @@ impl Cluster {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let cpus = spec.resources.cpu.as_deref().map_or(Ok(0.0), parse_cpus)?;
         let memory = spec.resources.memory.as_deref().map_or(Ok(0), bytes)?;
+        let delay = parse_duration(&spec.failover.delay)?;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a float-to-int cast saturates; CPUs are few"
@@ -68,6 +71,7 @@ impl Cluster {
             max_slot_wal_keep_bytes: parse_bytes(&spec.replication.max_slot_wal_keep_size)?,
             retention_secs: signed(parse_duration(&spec.storage.quarantine.retention)?.as_secs()),
             quarantine_bytes: parse_bytes(&spec.storage.quarantine.max_size)?,
+            failover_delay_secs: signed(delay.as_secs() + u64::from(delay.subsec_nanos() > 0)),
             probe_interval_secs: parse_duration(&spec.health.interval)?.as_secs().max(1),
             spec,
         })

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::spec::Scalar;
 use crate::model::Lsn;
 
+mod promotion;
 mod reseed;
 mod sync;
 
+pub use promotion::{Loss, Promotion, PromotionResult};
 pub use reseed::{Method, Reseed, ReseedState, Retired};
 pub use sync::{Heir, ReadBack, SyncChange, SyncState};
 
@@ -34,6 +36,8 @@ pub struct Memory {
     pub promotion: Option<Promotion>,
     /// How the last promotion ended.
     pub last_promotion: Option<PromotionResult>,
+    /// The newest known position of the primary, with its timeline. Noted down when it has moved far enough.
+    pub high_water: Option<(u32, Lsn)>,
     /// The primary's running values that no standby may go below, and the position at which they were seen.
     pub floor: BTreeMap<String, i64>,
     /// Where the primary's log stood when `floor` was seen.
@@ -50,41 +54,6 @@ pub struct Memory {
     pub extensions_generation: u64,
     /// What commits may have waited for.
     pub sync: SyncState,
-}
-
-/// A promotion: the intent, from which every pass works out the next step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promotion {
-    /// Its number, so that a caller can tell whether it is still the same.
-    pub id: u64,
-    /// The primary when it was requested.
-    pub from: String,
-    /// The member to promote.
-    pub to: String,
-    /// The timeline when it was requested: one beyond it on `to` means done.
-    pub start_timeline: u32,
-    /// Whether writes that only the old primary has may be lost.
-    pub forced: bool,
-    /// Whether the old primary's container holds the role of a replica already.
-    #[serde(default)]
-    pub fenced: bool,
-    /// When it was requested, in seconds since the epoch.
-    pub requested_at: i64,
-}
-
-/// How a promotion ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromotionResult {
-    /// Its number.
-    pub id: u64,
-    /// The member that was to be promoted.
-    pub to: String,
-    /// Whether it is the primary now.
-    pub succeeded: bool,
-    /// What happened, in words that a user reads.
-    pub message: String,
-    /// When it ended, in seconds since the epoch.
-    pub at: i64,
 }
 
 /// Starts in a row.
@@ -152,8 +121,26 @@ pub enum Change {
     Promote(Promotion),
     /// The old primary's container holds the role of a replica.
     Fenced(String),
+    /// The target of a promotion catches up from another replica first.
+    CatchUp {
+        /// The promotion's number.
+        id: u64,
+        /// The replica that has received more.
+        via: String,
+    },
+    /// The target is about to be asked to open its data for writing.
+    Requested {
+        /// The promotion's number.
+        id: u64,
+        /// What it does not have.
+        loss: Loss,
+        /// When, in seconds since the epoch.
+        at: i64,
+    },
     /// A promotion ended.
     Promoted(PromotionResult),
+    /// The primary's log has come this far, on this timeline.
+    HighWater(u32, Lsn),
     /// The primary's running values.
     Floor(BTreeMap<String, i64>, Lsn),
     /// A server accepted this configuration.
@@ -174,17 +161,6 @@ impl Memory {
         self.generations.get(member).copied().unwrap_or(1)
     }
 
-    fn promoted(&mut self, result: PromotionResult) {
-        if result.succeeded {
-            self.primary = Some(result.to.clone());
-            self.term += 1;
-            self.change_reseed(&result.to, |state| state.ended = Some(result.at));
-        }
-        self.sync.promoted(result.succeeded);
-        self.promotion = None;
-        self.last_promotion = Some(result);
-    }
-
     /// Applies a change.
     pub fn apply(&mut self, change: &Change) {
         match change.clone() {
@@ -196,6 +172,7 @@ impl Memory {
                 generations,
             } => {
                 self.primary = Some(primary);
+                self.high_water = None;
                 self.system_identifier = Some(system_identifier);
                 self.generations = generations;
                 self.sync = SyncState::adopted();
@@ -229,13 +206,12 @@ impl Memory {
             Change::Forget(volume) => {
                 self.retired.remove(&volume);
             }
-            Change::Promote(promotion) => self.promotion = Some(promotion),
-            Change::Fenced(member) => {
-                if let Some(promotion) = self.promotion.as_mut().filter(|p| p.from == member) {
-                    promotion.fenced = true;
-                }
-            }
-            Change::Promoted(result) => self.promoted(result),
+            change @ (Change::Promote(_)
+            | Change::Fenced(_)
+            | Change::CatchUp { .. }
+            | Change::Requested { .. }
+            | Change::Promoted(_)) => self.promote(change),
+            Change::HighWater(timeline, lsn) => self.high_water = Some((timeline, lsn)),
             Change::Floor(values, lsn) => {
                 self.floor = values;
                 self.floor_lsn = lsn;
@@ -276,6 +252,9 @@ impl fmt::Display for Change {
             Change::Forget(volume) => write!(f, "volume {volume} is no longer retired"),
             Change::Promote(p) => write!(f, "{} is to be promoted", p.to),
             Change::Fenced(member) => write!(f, "{member} is fenced"),
+            Change::CatchUp { via, .. } => write!(f, "it catches up from {via} first"),
+            Change::Requested { .. } => write!(f, "its promotion is requested"),
+            Change::HighWater(timeline, lsn) => write!(f, "its log has come to {lsn} on timeline {timeline}"),
             Change::Promoted(r) if r.succeeded => write!(f, "{} is the primary", r.to),
             Change::Promoted(r) => write!(f, "{} was not promoted", r.to),
             Change::Floor(..) => write!(f, "replicas need the primary's limits"),

@@ -77,6 +77,10 @@ impl Kind for Postgres {
         plan::on_failure(&view(scene), action, invalid, &error.why)
     }
 
+    fn admits(memory: &Memory, change: &Change) -> Result<(), String> {
+        memory.admits(change)
+    }
+
     fn apply(memory: &mut Memory, change: &Change) {
         memory.apply(change);
     }
@@ -90,6 +94,7 @@ impl Kind for Postgres {
             | Change::TryAgain(_)
             | Change::Release(..)
             | Change::Promote(_)
+            | Change::CatchUp { .. }
             | Change::Promoted(_)
             | Change::Reject(_)
             | Change::Restart(..)
@@ -99,6 +104,8 @@ impl Kind for Postgres {
             | Change::Fenced(_)
             | Change::Works(..)
             | Change::Filled(_)
+            | Change::Requested { .. }
+            | Change::HighWater(..)
             | Change::Retire(..)
             | Change::Forget(_)
             | Change::Floor(..)

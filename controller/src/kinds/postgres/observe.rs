@@ -9,11 +9,11 @@ use super::cluster::Cluster;
 use super::memory::Memory;
 use super::{conf, control, desired};
 use crate::host::{Ask, HostError, Reads};
-use crate::model::Seen;
 use crate::model::container::{ContainerObserved, Health, Objects, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
 use crate::model::postgres::{Control, Down, PgQuestion, Server, Sizes};
+use crate::model::{Lsn, Seen};
 
 mod movement;
 
@@ -29,6 +29,8 @@ pub struct Observed {
     pub objects: Objects,
     /// What lies behind each container, by member.
     pub members: BTreeMap<String, MemberSeen>,
+    /// The position that the primary had when it was last seen to serve, with its timeline.
+    pub high_water: Option<(u32, Lsn)>,
     /// Since when each symptom has been seen without a break, in seconds since the epoch.
     pub since: BTreeMap<String, i64>,
     /// How much the primary holds, as it was measured last.
@@ -67,8 +69,11 @@ pub struct Depth {
     pub sizes: bool,
 }
 
+/// How much of a log is looked at: the last few starts of a server that ends at once.
+const LOG_LINES: u32 = 40;
+
 /// Looks at a cluster. `before` is what the last pass saw; it only serves to tell since when a symptom lasts, how
-/// something moves, and what was measured when it was measured last.
+/// something moves, where the primary's log stood, and what was measured when it was measured last.
 pub async fn observe<R: Reads>(
     host: &R,
     cluster: &Cluster,
@@ -102,6 +107,7 @@ pub async fn observe<R: Reads>(
         ..Observed::default()
     };
     movement::measure(host, (cluster, memory, before), depth, now, &mut observed).await;
+    observed.high_water = position(&observed, memory).or(before.high_water);
     observed.since = symptoms(&observed, memory)
         .into_iter()
         .map(|symptom| {
@@ -110,6 +116,13 @@ pub async fn observe<R: Reads>(
         })
         .collect();
     Ok(observed)
+}
+
+/// Where the log of the recorded primary stands, if it serves.
+fn position(observed: &Observed, memory: &Memory) -> Option<(u32, Lsn)> {
+    let facts = observed.members.get(memory.primary.as_ref()?)?.server.facts()?;
+    let is_ours = memory.system_identifier == Some(facts.system_identifier);
+    (is_ours && !facts.in_recovery).then_some((facts.timeline, facts.lsn))
 }
 
 /// Where a member's server is reached, while its container has an address.
@@ -245,7 +258,7 @@ async fn control_of<R: Reads>(
 }
 
 async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> String {
-    match host.log_tail(&container.id, 12).await {
+    match host.log_tail(&container.id, LOG_LINES).await {
         Seen::Known(text) => text,
         Seen::Absent | Seen::Unknown(_) => String::new(),
     }
@@ -273,11 +286,14 @@ fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
     let main = memory
         .primary
         .as_ref()
-        .and_then(|primary| observed.members.get(primary)?.server.facts());
-    if let Some(main) = main.filter(|main| !main.in_recovery) {
+        .and_then(|primary| observed.members.get(primary)?.server.facts())
+        .filter(|main| !main.in_recovery);
+    if let Some(main) = main {
         let voters = memory.sync.intended.iter().flat_map(|set| &set.voters);
         let streams = |voter: &String| main.standbys.get(voter).is_some_and(|s| s.state == "streaming");
         found.extend(voters.filter(|voter| !streams(voter)).map(|voter| not_followed(voter)));
+    } else if let Some(primary) = &memory.primary {
+        found.insert(not_serving(primary));
     }
     for container in &observed.objects.containers {
         if let Some(member) = container.labels.get(labels::MEMBER)
@@ -302,6 +318,11 @@ pub fn not_followed(member: &str) -> String {
 /// Not a symptom of trouble: the recorded primary accepts writes.
 pub fn serves(member: &str) -> String {
     format!("{member} serves")
+}
+
+/// The symptom that the recorded primary does not accept writes, whatever the reason.
+pub fn not_serving(member: &str) -> String {
+    format!("{member} does not serve")
 }
 
 /// The symptom that a running member does not answer SQL.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::{Check, Reply, Request};
-use super::memory::{Change, PromotionResult};
+use super::memory::{Change, Loss, Promotion, PromotionResult};
 use super::plan::View;
-use super::plan::{promotion, sync};
+use super::plan::{position, promotion, sync};
 use crate::model::labels;
 
 mod reseed;
@@ -25,12 +25,7 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
         return name_a_primary(view, member, force, dry_run);
     };
     if let Some(under_way) = &view.memory.promotion {
-        let message = format!("the promotion of {} is under way", under_way.to);
-        return if under_way.to == member {
-            Reply::accepted(message, Vec::new())
-        } else {
-            Reply::refused(format!("{message}; one at a time"))
-        };
+        return beside(view, under_way, member, force, dry_run);
     }
     if member == primary && view.primary_facts().is_some() {
         return Reply::accepted(format!("{member} is the primary already"), Vec::new());
@@ -63,6 +58,43 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
     Reply::accepted(format!("{member} takes over from {primary}"), vec![begin]).with_checks(checks)
 }
 
+/// Another promotion is under way. One by force may take its place, as long as its target was not asked yet.
+fn beside(view: &View<'_>, under_way: &Promotion, member: &str, force: bool, dry_run: bool) -> Reply<Change> {
+    let message = format!("the promotion of {} is under way", under_way.to);
+    let is_same = under_way.to == member;
+    if is_same && (under_way.forced || !force || dry_run || under_way.requested) {
+        return Reply::accepted(message, Vec::new());
+    }
+    if !force {
+        return Reply::refused(format!("{message}; one at a time"));
+    }
+    if under_way.requested {
+        return Reply::refused(format!("{message} and can only go forward any more"));
+    }
+    let checks = promotion::checks(view, member);
+    let failed: Vec<&Check> = checks.iter().filter(|c| c.fails(true)).collect();
+    if !failed.is_empty() {
+        return Reply::refused(refusal(&failed, true)).with_checks(checks);
+    }
+    if dry_run {
+        return Reply::accepted(format!("{message}; {member} would take over instead"), Vec::new()).with_checks(checks);
+    }
+    let instead = Promotion {
+        forced: true,
+        fenced: under_way.fenced,
+        start_timeline: promotion::intent(view, &under_way.from, member)
+            .start_timeline
+            .max(under_way.start_timeline),
+        ..promotion::intent(view, &under_way.from, member)
+    };
+    let told = if is_same {
+        format!("{message}, by force from now on")
+    } else {
+        format!("{message}; {member} takes over instead, by force")
+    };
+    Reply::accepted(told, vec![Change::Promote(instead)]).with_checks(checks)
+}
+
 fn refusal(failed: &[&Check], force: bool) -> String {
     let reasons: Vec<String> = failed
         .iter()
@@ -82,10 +114,18 @@ fn would(view: &View<'_>, primary: &str, member: &str, force: bool) -> String {
         (None, Some(facts)) if force => format!(
             "{member} would take over from {primary}, which does not answer; \
              what was written after {} and did not reach it would be lost{}",
-            facts.lsn,
-            acknowledged(view, member)
+            facts.reach().1,
+            known_loss(view, primary, member) + &acknowledged(view, member)
         ),
         (None, _) => format!("{member} would take over from {primary}"),
+    }
+}
+
+fn known_loss(view: &View<'_>, primary: &str, member: &str) -> String {
+    match position::loss(view, primary, member) {
+        Loss::Seen { bytes, slack: 0 } => format!(": {bytes} bytes of what it was seen to have"),
+        Loss::Seen { bytes, slack } => format!(": {bytes} bytes of what it was noted to have, and up to {slack} more"),
+        Loss::Nothing | Loss::Unknown => String::new(),
     }
 }
 
@@ -136,6 +176,8 @@ fn recorded(view: &View<'_>, member: &str) -> PromotionResult {
         id: view.memory.last_promotion.as_ref().map_or(0, |p| p.id) + 1,
         to: member.to_owned(),
         succeeded: true,
+        automatic: false,
+        lost_bytes: None,
         message: format!("{member} accepted writes already, and was confirmed as the primary"),
         at: view.now,
     }

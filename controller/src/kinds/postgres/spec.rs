@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod failover;
 mod replication;
 mod storage;
 
+pub use failover::{Failover, FailoverMode};
 pub use replication::{Durability, Replication, ReplicationMode};
 pub use storage::{OnScaleDown, Quarantine, ReseedMethod, Storage};
 
@@ -66,6 +68,9 @@ pub struct PostgresCluster {
     /// How replicas follow.
     #[serde(default)]
     pub replication: Replication,
+    /// What happens when the primary cannot be brought back where it is.
+    #[serde(default)]
+    pub failover: Failover,
     /// How changes that need a restart reach the members.
     #[serde(default)]
     pub update_strategy: UpdateStrategy,

@@ -34,6 +34,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         last_operation: view.memory.last_promotion.as_ref().map(|last| OperationResult {
             id: last.id,
             succeeded: last.succeeded,
+            lost_bytes: last.lost_bytes,
             message: last.message.clone(),
             at: last.at,
         }),
@@ -75,7 +76,8 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         );
         return condition(READY, false, "MembersNotReady", message);
     }
-    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(..)));
+    // A note for later is no progress towards anything.
+    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(..) | Change::HighWater(..)));
     if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
         return condition(READY, false, "Progressing", action.to_string());
     }
@@ -190,7 +192,9 @@ fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> 
         let step = step
             .or_else(|| plan.notes.first().map(ToString::to_string))
             .unwrap_or_default();
-        let kind = if promotion.forced {
+        let kind = if promotion.automatic {
+            "failover"
+        } else if promotion.forced {
             "forced promotion"
         } else {
             "switchover"

@@ -25,8 +25,8 @@ fn ended(succeeded: bool) -> Change {
         id: 4,
         to: "replica-1".to_owned(),
         succeeded,
-        message: String::new(),
         at: 9,
+        ..PromotionResult::default()
     })
 }
 

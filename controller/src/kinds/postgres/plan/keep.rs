@@ -8,6 +8,7 @@ use super::super::conf;
 use super::super::desired::Role;
 use super::super::memory::Change;
 use super::disk;
+use super::failover;
 use super::foundation;
 use super::sync;
 use super::view::{Step, View};
@@ -18,8 +19,6 @@ use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 
 /// The entry point's exit code for a damaged data directory.
 pub const EXIT_DAMAGED: i64 = 80;
-/// The entry point's exit code for a primary without data.
-const EXIT_NO_DATA: i64 = 79;
 /// How long a primary serves until its start counts as a success, in seconds: one that dies at its first query answers
 /// too, for a moment.
 const STEADY_SECS: i64 = 5;
@@ -32,12 +31,8 @@ const CRASH_LOOP: u32 = 3;
 pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let initialised = view.memory.system_identifier.is_some();
     let role = if initialised { Role::Primary } else { Role::Bootstrap };
-    let lost = view.volume(member).is_none() && view.container(member).is_none();
-    let empty = view
-        .container(member)
-        .is_some_and(|c| c.state == RunState::Exited && c.exit_code == EXIT_NO_DATA);
-    if initialised && (lost || empty) {
-        return ask_for_promotion(view, member, plan);
+    if failover::consider(view, member, plan) {
+        return;
     }
     match view.container(member) {
         None => make(view, member, role, plan),
@@ -82,34 +77,6 @@ fn start_role(view: &View<'_>, member: &str, role: Role) -> Role {
         Some(ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery) => Role::Replica,
         _ => role,
     }
-}
-
-fn ask_for_promotion(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
-    let volume = view.volume_name(member);
-    let mut holders: Vec<String> = view.replicas();
-    holders.retain(|replica| view.volume(replica).is_some());
-    // The one that has received most comes first: it is the one that is suggested.
-    let reach = |member: &String| view.facts(member).map(|f| (f.timeline, f.lsn.max(f.receive_lsn)));
-    holders.sort_by_key(|member| std::cmp::Reverse(reach(member)));
-    if holders.is_empty() {
-        return plan.confirm(
-            member,
-            format!(
-                "its volume {volume} holds no data and no replica has a copy; restore a backup into it, or start anew \
-                 with `reconciler delete PostgresCluster/{} --purge-data`",
-                view.cluster.name
-            ),
-        );
-    }
-    plan.confirm(
-        member,
-        format!(
-            "its volume {volume} is gone. It is not initialised empty, because the data is also on {}: \
-             `reconciler promote {} --force`",
-            holders.join(" and "),
-            holders[0]
-        ),
-    );
 }
 
 /// Makes a member's container, and its volume if there is none. The caller made sure that an empty volume is right.
@@ -164,9 +131,11 @@ fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObser
         return foreign(view, member, plan);
     }
     let reason = why_down(container, view.log(member));
-    if let Some(full) = disk::is_full(view, member) {
+    // Of the primary's trouble more is to be said, and elsewhere.
+    let is_told = view.primary() == Some(member) && failover::trouble(view, member).is_some();
+    if let Some(full) = disk::is_full(view, member).filter(|_| !is_told) {
         plan.block(member, "DiskFull", full);
-    } else if is_crash_looping(view, member) {
+    } else if is_crash_looping(view, member) && !is_told {
         plan.block(
             member,
             "CrashLooping",

@@ -7,10 +7,12 @@ mod configure;
 mod contents;
 pub mod damage;
 pub mod disk;
+pub mod failover;
 mod foundation;
 mod identity;
 pub mod keep;
 mod lag;
+pub mod position;
 pub mod promotion;
 pub mod rejoin;
 mod replicas;
@@ -53,6 +55,8 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     replicas::keep(view, primary, &mut plan);
     sync::keep(view, primary, &mut plan);
     configure::configure(view, &mut plan);
+    position::note(view, &mut plan);
+    promotion::settle(view, primary, &mut plan);
     if view.primary_facts().is_some() {
         contents::keep(view, primary, &mut plan);
         scale::down(view, primary, &mut plan);

@@ -7,6 +7,7 @@ use super::super::desired::Role;
 use super::super::memory::{Change, Method};
 use super::super::observe;
 use super::damage;
+use super::failover;
 use super::keep;
 use super::lag;
 use super::rejoin::{self, Finding, Verdict};
@@ -105,7 +106,8 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
 }
 
 fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
-    if !view.runs(primary) {
+    // Of a primary that cannot be brought back nothing is to be waited for, and one of the replicas has to take over.
+    if !view.runs(primary) && failover::trouble(view, primary).is_none() {
         return plan.wait(member, format!("{primary}, the primary, starts first"));
     }
     if let Some(finding) = foreign(view, member) {

@@ -5,6 +5,7 @@ mod arbitrary;
 mod configuration;
 mod contents;
 mod disk;
+mod failover;
 mod foundation;
 mod parts;
 mod primary;

@@ -172,11 +172,16 @@ impl<'a> View<'a> {
 
     /// The files of a member in a role.
     pub fn files(&self, member: &str, role: Role) -> Vec<FileSpec> {
+        self.files_behind(member, role, self.primary().unwrap_or(member))
+    }
+
+    /// The files of a member that follows `source`, if its role is to follow.
+    pub fn files_behind(&self, member: &str, role: Role, source: &str) -> Vec<FileSpec> {
         let settings = self.settings();
         let inputs = FileInputs {
             member,
             role,
-            primary: self.primary().unwrap_or(member),
+            primary: source,
             settings: &settings,
             floor: self.floor(member, role, &settings),
             sync_names: self.sync_names(member, role),

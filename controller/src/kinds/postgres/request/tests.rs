@@ -1,8 +1,9 @@
 //! What a command gets for an answer.
 
 use super::answer;
-use crate::kinds::postgres::memory::{Change, Memory};
-use crate::kinds::postgres::plan::tests::world::{SYSTEM, World};
+use crate::kinds::postgres::memory::{Change, Loss, Memory};
+use crate::kinds::postgres::plan::promotion;
+use crate::kinds::postgres::plan::tests::world::{NOW, SYSTEM, World};
 use crate::kinds::{Reply, Request};
 use crate::model::Lsn;
 use crate::model::postgres::Down;
@@ -70,7 +71,7 @@ fn a_dry_run_only_looks() {
     the target's slot exists
     ");
     let dead = world.kill("master");
-    insta::assert_snapshot!(ask(&dead, "replica-1", true, true).message, @"replica-1 would take over from master, which does not answer; what was written after 0/500 and did not reach it would be lost");
+    insta::assert_snapshot!(ask(&dead, "replica-1", true, true).message, @"replica-1 would take over from master, which does not answer; what was written after 0/500 and did not reach it would be lost: 0 bytes of what it was seen to have");
 }
 
 #[test]
@@ -120,10 +121,54 @@ fn the_primary_is_the_primary_already() {
 #[test]
 fn one_promotion_at_a_time() {
     let world = World::new(2).healthy().promoting("replica-1");
-    assert!(promote(&world, "replica-1").accepted);
-    let other = force(&world, "replica-2");
+    let again = promote(&world, "replica-1");
+    assert!(again.accepted && again.changes.is_empty(), "twice requested is one");
+    let other = promote(&world, "replica-2");
     assert!(!other.accepted && other.changes.is_empty());
     insta::assert_snapshot!(other.message, @"the promotion of replica-1 is under way; one at a time");
+}
+
+#[test]
+fn force_takes_the_place_of_a_promotion_that_has_not_sent_its_request() {
+    let world = World::new(2).healthy().promoting("replica-1");
+    let begun = |reply: super::Reply<Change>| match reply.changes.as_slice() {
+        [Change::Promote(next)] => (next.id, next.to.clone(), next.forced),
+        other => panic!("not one promotion: {other:?}"),
+    };
+    assert_eq!(begun(force(&world, "replica-1")), (2, "replica-1".to_owned(), true));
+    assert_eq!(begun(force(&world, "replica-2")), (2, "replica-2".to_owned(), true));
+    assert!(ask(&world, "replica-2", true, true).changes.is_empty());
+    let sent = world.remember(|memory| memory.promotion.iter_mut().for_each(|p| p.requested = true));
+    assert!(force(&sent, "replica-1").accepted && force(&sent, "replica-1").changes.is_empty());
+    let other = force(&sent, "replica-2");
+    assert!(!other.accepted && other.changes.is_empty());
+    insta::assert_snapshot!(other.message, @"the promotion of replica-1 is under way and can only go forward any more");
+}
+
+#[test]
+fn what_is_carried_out_too_late_is_not_remembered() {
+    let mut world = World::new(2).healthy().promoting("replica-1");
+    let sent = Change::Requested {
+        id: 1,
+        loss: Loss::Nothing,
+        at: NOW,
+    };
+    assert!(world.memory.admits(&sent).is_ok());
+    let instead = force(&world, "replica-2").changes.remove(0);
+    assert!(world.memory.admits(&instead).is_ok());
+    world.memory.apply(&instead);
+    assert!(
+        world.memory.admits(&sent).is_err(),
+        "another promotion has taken its place"
+    );
+    let planned = promotion::begin(&world.view(), "master", "replica-1", false);
+    assert!(world.memory.admits(&planned).is_err(), "one at a time");
+    world.memory.apply(&Change::Requested {
+        id: 2,
+        loss: Loss::Nothing,
+        at: NOW,
+    });
+    assert!(world.memory.admits(&instead).is_err(), "there is only forward");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_healthy_cluster_is_ready_and_says_how_many_stream() {
 
 #[test]
 fn what_needs_somebody_comes_before_what_comes_by_itself() {
-    insta::assert_snapshot!(ready(&World::new(1).healthy().lose("master")), @"False NeedsConfirmation: master: its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1: `reconciler promote replica-1 --force`");
+    insta::assert_snapshot!(ready(&World::new(1).healthy().lose("master")), @"False NeedsConfirmation: master: its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1. To go on: `reconciler promote replica-1 --force`, which lacks 0 bytes of the log that master was seen to have");
     let looping = World::new(1).healthy().kill("replica-1").remember(|memory| {
         memory
             .starts
@@ -69,6 +69,7 @@ fn a_cluster_on_its_way_says_what_is_next() {
         succeeded: false,
         message: "master did not stop cleanly".to_owned(),
         at: NOW - 1,
+        ..PromotionResult::default()
     };
     let waits = waits.remember(|memory| memory.last_promotion = Some(failed));
     insta::assert_snapshot!(ready(&waits), @"False Progressing: replica-1: waiting, spec.primary names it; the last try failed: master did not stop cleanly");

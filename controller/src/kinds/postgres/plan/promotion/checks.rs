@@ -2,6 +2,7 @@
 
 use super::super::super::super::Check;
 use super::super::super::conf;
+use super::super::position;
 use super::super::sync;
 use super::super::view::View;
 use crate::model::postgres::PgFacts;
@@ -56,6 +57,7 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     match main {
         Some(main) => checks.extend(following(view, target, facts, main)),
         None => {
+            checks.push(known_lag(view, primary, facts));
             checks.extend(ahead(view, target, facts));
             checks.extend(acknowledged(view, target));
         }
@@ -63,13 +65,35 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     checks
 }
 
-/// Without a primary to catch up from, what another replica has beyond the target is lost by promoting the target.
+/// Of a primary that does not answer it is known how far it had come, if it was ever seen.
+fn known_lag(view: &View<'_>, primary: &str, facts: &PgFacts) -> Check {
+    let name = "its lag behind what is known of the primary is within spec.replication.maxLag";
+    let limit = view.cluster.max_lag_bytes;
+    let known = position::newest(view, primary);
+    match known.and_then(|known| Some((known, known.lag_of(facts)?))) {
+        Some((known, bytes)) => {
+            let slack = match known.slack {
+                0 => String::new(),
+                slack => format!(", and up to {slack} more"),
+            };
+            let found = format!("{bytes} of {limit} bytes behind {}{slack}", known.lsn);
+            check(name, bytes.saturating_add(known.slack) <= limit, found)
+        }
+        None => check(
+            name,
+            false,
+            "how far the primary had come on this timeline is not known",
+        ),
+    }
+    .or_force()
+}
+
+/// What another replica has beyond the target is fetched from there first, but that may fail.
 fn ahead(view: &View<'_>, target: &str, facts: &PgFacts) -> Option<Check> {
-    let reach = |facts: &PgFacts| (facts.timeline, facts.lsn.max(facts.receive_lsn));
     let others = view.replicas().into_iter().filter(|member| member != target);
-    let known = others.filter_map(|member| Some((reach(view.facts(&member)?), member)));
-    let ((_, lsn), member) = known.filter(|(theirs, _)| *theirs > reach(facts)).max()?;
-    let found = format!("{member} has received up to {lsn}, {target} up to {}", reach(facts).1);
+    let known = others.filter_map(|member| Some((view.facts(&member)?.reach(), member)));
+    let ((_, lsn), member) = known.filter(|(theirs, _)| *theirs > facts.reach()).max()?;
+    let found = format!("{member} has received up to {lsn}, {target} up to {}", facts.reach().1);
     Some(check("no other replica has more", false, found).or_force())
 }
 

@@ -178,6 +178,11 @@ pub fn worlds() -> impl Strategy<Value = World> {
             world = world.promoting(to).later(ago);
             world.memory.promotion = world.memory.promotion.filter(|p| p.from != p.to);
             world = if forced { world.forced() } else { world };
+            // Sent or not, automatic or not: by the age, so that every mixture comes up.
+            world.memory.promotion.iter_mut().for_each(|p| {
+                p.requested = ago % 3 == 0;
+                p.automatic = forced && ago % 2 == 0;
+            });
         }
         for (member, proved_copy) in retired {
             let retired = Retired {

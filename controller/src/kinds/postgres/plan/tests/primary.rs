@@ -82,12 +82,12 @@ fn a_removed_container_is_made_again_on_its_own_volume() {
 #[test]
 fn a_lost_volume_is_never_initialised_empty_while_replicas_have_the_data() {
     let world = World::new(2).healthy().lose("master");
-    insta::assert_snapshot!(world.plan(), @"master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1 and replica-2: `reconciler promote replica-1 --force`");
+    insta::assert_snapshot!(world.plan(), @"master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1 and replica-2. To go on: `reconciler promote replica-1 --force`, which lacks 0 bytes of the log that master was seen to have");
 }
 
 #[test]
 fn a_lost_volume_without_any_copy_asks_for_a_backup() {
-    insta::assert_snapshot!(World::new(0).healthy().lose("master").plan(), @"master: needs your confirmation, its volume pg-master-g1 holds no data and no replica has a copy; restore a backup into it, or start anew with `reconciler delete PostgresCluster/pg --purge-data`");
+    insta::assert_snapshot!(World::new(0).healthy().lose("master").plan(), @"master: needs your confirmation, its volume pg-master-g1 is gone and no replica has a copy; restore a backup into it, or start anew with `reconciler delete PostgresCluster/pg --purge-data`");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_primary_that_found_its_volume_empty_asks_too() {
         .healthy()
         .ended("master", 79, ControlState::InProduction)
         .control("master", Seen::Absent);
-    insta::assert_snapshot!(world.plan(), @"master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1: `reconciler promote replica-1 --force`");
+    insta::assert_snapshot!(world.plan(), @"master: needs your confirmation, its volume pg-master-g1 holds no data. It is not initialised empty, because the data is also on replica-1. To go on: `reconciler promote replica-1 --force`, which lacks 0 bytes of the log that master was seen to have");
 }
 
 #[test]

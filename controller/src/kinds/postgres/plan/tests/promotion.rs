@@ -28,6 +28,8 @@ fn first_the_old_primary_is_fenced_and_stopped() {
     master: send SIGINT, because replica-1 takes over
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
     assert!(switchover().next().exclusive, "nothing else happens meanwhile");
 }
@@ -45,12 +47,16 @@ fn the_target_is_promoted_when_it_has_everything() {
     insta::assert_snapshot!(stopped().plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
+    replica-1: remember that its promotion is requested, because from now on there is only forward
     replica-1: promote, because master is down and it has everything
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
     let fenced = stopped().remember(|memory| memory.apply(&Change::Fenced("master".to_owned())));
     insta::assert_snapshot!(fenced.plan(), @r"
+    replica-1: remember that its promotion is requested, because from now on there is only forward
     replica-1: promote, because master is down and it has everything
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
@@ -137,6 +143,8 @@ fn a_forced_promotion_overrules_what_can_be_overruled() {
     master: send SIGINT, because replica-1 takes over
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
     insta::assert_snapshot!(lags.facts("replica-1", |facts| facts.replay_paused = true).plan(), @"replica-1: remember that replica-1 was not promoted, because its replay is not paused: it is paused; master stays the primary");
 }
@@ -153,14 +161,20 @@ fn a_forced_promotion_needs_no_proof_but_a_fence() {
     insta::assert_snapshot!(switchover().forced().kill("master").plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
-    replica-1: promote, because master is down and the promotion is forced
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down; nothing that master was seen to have is lost, only what it wrote after it was last looked at
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
     insta::assert_snapshot!(switchover().forced().remove("master").plan(), @r"
-    replica-1: promote, because master is down and the promotion is forced
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down; nothing that master was seen to have is lost, only what it wrote after it was last looked at
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
     let between = switchover()
         .forced()

@@ -1,7 +1,8 @@
 //! A promotion whose members die on the way. Until the request every failure rolls back; after it there is only forward,
 //! unless the target is seen to have died without having been promoted.
 
-use super::world::{HERE, World, control};
+use super::world::{HERE, World, control, slot};
+use crate::kinds::postgres::memory::{Change, Loss, Starts};
 use crate::kinds::postgres::observe;
 use crate::model::container::RunState;
 use crate::model::postgres::{ControlState, Down};
@@ -24,9 +25,11 @@ fn an_unclean_stop_rolls_back() {
     insta::assert_snapshot!(world.forced().plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
-    replica-1: promote, because master is down and the promotion is forced
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down; nothing that master was seen to have is lost, only what it wrote after it was last looked at
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
     ");
 }
 
@@ -47,9 +50,11 @@ fn an_old_primary_that_is_gone_rolls_back_unless_forced() {
     let world = stopped().remove("master");
     insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because master is gone, so nobody can tell whether replica-1 has all its writes; master stays the primary");
     insta::assert_snapshot!(world.forced().plan(), @r"
-    replica-1: promote, because master is down and the promotion is forced
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down; nothing that master was seen to have is lost, only what it wrote after it was last looked at
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
     ");
 }
 
@@ -117,4 +122,113 @@ fn a_target_that_writes_on_the_old_timeline_is_asked_about() {
 fn an_old_primary_that_somebody_started_as_a_replica_rolls_back() {
     let world = World::new(1).healthy().promoting("replica-1");
     insta::assert_snapshot!(world.facts("master", |facts| facts.in_recovery = true).plan(), @"replica-1: remember that replica-1 was not promoted, because the primary answers: master does not; writes that only it has would be lost; master stays the primary");
+}
+
+/// The request was sent.
+fn sent(world: World) -> World {
+    let sent = Change::Requested {
+        id: 1,
+        loss: Loss::Nothing,
+        at: world.now,
+    };
+    world.remember(|memory| memory.apply(&sent))
+}
+
+#[test]
+fn after_the_request_there_is_only_forward() {
+    insta::assert_snapshot!(sent(stopped()).plan(), @"replica-1: waiting, its promotion is under way");
+    insta::assert_snapshot!(sent(stopped()).later(2).plan(), @"replica-1: promote, because master is down, and it is not the primary yet");
+    let unclean = stopped().control("master", Seen::Known(control(ControlState::InProduction, HERE, 1)));
+    insta::assert_snapshot!(sent(unclean).later(60).plan(), @"replica-1: promote, because master is down, and it is not the primary yet");
+}
+
+#[test]
+fn an_old_primary_that_somebody_started_after_the_request_goes_down_again() {
+    let started = || sent(stopped()).container("master", |c| c.state = RunState::Running);
+    insta::assert_snapshot!(started().down("master", Down::StartingUp, "recovery").plan(), @"master: send SIGKILL, because somebody started it while replica-1 takes over, and two must not accept writes");
+    insta::assert_snapshot!(started().container("master", |c| c.state = RunState::Paused).plan(), @"master: send SIGKILL, because somebody started it while replica-1 takes over, and two must not accept writes");
+    let writes = sent(World::new(1).healthy().promoting("replica-1"));
+    insta::assert_snapshot!(writes.plan(), @"master: send SIGKILL, because somebody started it while replica-1 takes over, and two must not accept writes");
+    let follows = writes.facts("master", |facts| facts.in_recovery = true);
+    insta::assert_snapshot!(follows.plan(), @"replica-1: waiting, its promotion is under way");
+    let between = sent(stopped()).container("master", |c| c.state = RunState::Between);
+    insta::assert_snapshot!(between.plan(), @"master: waiting, its container is between two states");
+}
+
+#[test]
+fn a_target_that_died_after_the_request_goes_on() {
+    let died = || sent(target_died(ControlState::InArchiveRecovery));
+    insta::assert_snapshot!(died().plan(), @r"
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
+    replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
+    replica-1: start container, because its promotion was requested, and goes on: it was killed (exit code 137)
+    ");
+    let again = |count| {
+        let last = died().now;
+        died().remember(|m| _ = m.starts.insert("replica-1".to_owned(), Starts { count, last }))
+    };
+    insta::assert_snapshot!(again(2).plan(), @"replica-1: waiting, the next start is tried in 1 s");
+    insta::assert_snapshot!(again(3).plan(), @"replica-1: remember that replica-1 was not promoted, because replica-1 died before it was promoted; master stays the primary");
+}
+
+/// `replica-2` has received what `replica-1` has not.
+fn overtaken() -> World {
+    World::new(2)
+        .healthy()
+        .facts("replica-2", |facts| facts.receive_lsn = Lsn(0x578))
+        .promoting("replica-1")
+        .stop("master")
+        .refresh()
+}
+
+#[test]
+fn a_target_catches_up_from_a_replica_that_has_more() {
+    insta::assert_snapshot!(overtaken().plan(), @r"
+    replica-1: remember that it catches up from replica-2 first, because replica-2 has received up to 0/578, replica-1 up to 0/500
+    replica-2: create replication slot replica_1, because replica-1 catches up from it
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because replica-2 has received up to 0/578, replica-1 up to 0/500
+    replica-1: reload the configuration, because its files were delivered
+    ");
+    insta::assert_snapshot!(overtaken().forced().plan(), @r"
+    replica-1: remember that it catches up from replica-2 first, because replica-2 has received up to 0/578, replica-1 up to 0/500
+    replica-2: create replication slot replica_1, because replica-1 catches up from it
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because replica-2 has received up to 0/578, replica-1 up to 0/500
+    replica-1: reload the configuration, because its files were delivered
+    ");
+    let follows = || {
+        let mut world = overtaken().remember(|memory| {
+            let via = "replica-2".to_owned();
+            memory.apply(&Change::CatchUp { id: 1, via });
+        });
+        world.memory.primary = Some("replica-2".to_owned());
+        world = world.refresh();
+        world.memory.primary = Some("master".to_owned());
+        world.facts("replica-2", |facts| {
+            facts.in_recovery = true;
+            facts.slots.insert("replica_1".to_owned(), slot("reserved", true));
+        })
+    };
+    insta::assert_snapshot!(follows().plan(), @"replica-1: waiting, it catches up first: replica-2 has received up to 0/578, replica-1 up to 0/500");
+    insta::assert_snapshot!(follows().later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because it has replayed up to 0/500, and master stopped at 0/500; master stays the primary");
+    insta::assert_snapshot!(follows().forced().later(31).plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down; nothing that master was seen to have is lost, only what it wrote after it was last looked at
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
+    ");
+    insta::assert_snapshot!(follows().facts("replica-1", |f| (f.lsn, f.receive_lsn) = (Lsn(0x578), Lsn(0x578))).plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down and it has everything
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
+    ");
 }

@@ -8,9 +8,10 @@ use super::arbitrary::{MEMBERS, worlds};
 use super::world::World;
 use crate::kinds::Request;
 use crate::kinds::postgres::desired;
-use crate::kinds::postgres::memory::Change;
-use crate::kinds::postgres::plan::promotion;
+use crate::kinds::postgres::memory::{Change, Promotion};
+use crate::kinds::postgres::plan::{failover, position, promotion};
 use crate::kinds::postgres::request;
+use crate::kinds::postgres::spec::FailoverMode;
 use crate::model::Seen;
 use crate::model::container::RunState;
 use crate::model::labels;
@@ -42,7 +43,12 @@ fn may_promote(world: &World, subject: &str) -> bool {
         Some(promotion) => {
             let state = world.view().container(&promotion.from).map(|c| c.state);
             let is_down = !matches!(state, Some(RunState::Running | RunState::Paused | RunState::Between));
-            subject == promotion.to && is_down
+            // Started by somebody after the request, it does no harm as a replica.
+            let follows = world
+                .view()
+                .facts(&promotion.from)
+                .is_some_and(|facts| facts.in_recovery);
+            subject == promotion.to && (is_down || promotion.requested && follows)
         }
     }
 }
@@ -118,6 +124,49 @@ proptest! {
     }
 
     #[test]
+    fn a_request_is_written_down_before_it_is_sent(world in worlds()) {
+        for chain in &world.next().chains {
+            let sent = chain.iter().position(|a| matches!(a.op, Op::Sql(_, SqlOp::Promote)));
+            let noted = chain.iter().position(|a| matches!(a.op, Op::Remember(Change::Requested { .. })));
+            let before = world.memory.promotion.as_ref().is_none_or(|p| p.requested);
+            prop_assert!(sent.is_none() || before || noted < sent && noted.is_some());
+        }
+    }
+
+    #[test]
+    fn nobody_takes_over_unasked_from_a_primary_that_may_run_or_beyond_the_limit(world in worlds()) {
+        let world = world.edit(|spec| spec.failover.mode = FailoverMode::Automatic);
+        for action in world.next().actions() {
+            if let Op::Remember(Change::Promote(promotion)) = &action.op {
+                let view = world.view();
+                let state = view.container(&promotion.from).map(|c| c.state);
+                prop_assert!(matches!(state, None | Some(RunState::Exited | RunState::Created)), "{action}");
+                let heir = view.facts(&promotion.to).expect("it answers");
+                prop_assert!(heir.in_recovery && !view.is_foreign(&promotion.to), "{action}");
+                let known = position::newest(&view, &promotion.from).expect("its position is known");
+                prop_assert!(known.lag_of(heir).is_some_and(|lag| lag <= world.cluster.max_lag_bytes), "{action}");
+                prop_assert!(failover::trouble(&view, &promotion.from).is_some(), "{action}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sent_request_never_rolls_back_while_its_target_has_data(world in worlds()) {
+        let Some(promotion) = world.memory.promotion.clone().filter(|p| p.requested) else {
+            return Ok(());
+        };
+        for action in world.next().actions() {
+            if let Op::Remember(Change::Promoted(result)) = &action.op {
+                let view = world.view();
+                let gone = view.container(&promotion.to).is_none() || view.control(&promotion.to).is_absent();
+                prop_assert!(result.succeeded || gone, "{action}");
+            }
+            let brings_back = matches!(action.op, Op::Engine(EngineOp::Start(_) | EngineOp::Unpause(_)));
+            prop_assert!(!brings_back || action.subject == promotion.to, "{action}");
+        }
+    }
+
+    #[test]
     fn known_data_is_never_initialised_again(world in worlds()) {
         for op in engine_ops(&world.next()) {
             if let EngineOp::Deliver(delivery) = op {
@@ -152,7 +201,8 @@ proptest! {
     fn only_the_recorded_primary_is_started_to_write_and_never_during_a_promotion(world in worlds()) {
         for action in world.next().actions() {
             if let Op::Engine(EngineOp::Start(_)) = &action.op {
-                prop_assert!(world.memory.promotion.is_none(), "{action}");
+                let goes_on = |p: &Promotion| p.requested && p.to == action.subject;
+                prop_assert!(world.memory.promotion.as_ref().is_none_or(goes_on), "{action}");
             }
             if let Op::Engine(EngineOp::Deliver(delivery)) = &action.op {
                 let writes = delivery.files.iter().any(|f| f.name == "role" && f.text != "replica\n");
@@ -174,7 +224,7 @@ proptest! {
 
     #[test]
     fn what_cannot_be_seen_is_neither_destroyed_nor_stopped_nor_promoted(world in worlds()) {
-        let world = blind(world);
+        let world = blind(world.edit(|spec| spec.failover.mode = FailoverMode::Automatic));
         for action in world.next().actions() {
             let is_safe = match &action.op {
                 Op::Engine(op) => !matches!(
@@ -187,6 +237,7 @@ proptest! {
                 Op::Sql(_, op) => *op != SqlOp::Promote,
                 Op::Remember(Change::Reseed(decision)) => !decision.proved_copy,
                 Op::Remember(Change::Promoted(result)) => !result.succeeded,
+                Op::Remember(Change::Promote(_)) => false,
                 Op::Remember(change) => !matches!(change, Change::Adopt { .. } | Change::Bootstrap(_)),
             };
             prop_assert!(is_safe, "{action}");

@@ -24,6 +24,7 @@ fn failed_promotion(at: i64) -> PromotionResult {
         succeeded: false,
         message: "master did not stop cleanly".to_owned(),
         at,
+        ..PromotionResult::default()
     }
 }
 

@@ -267,6 +267,7 @@ fn what_a_new_primary_waits_for_is_known_before_it_is_one() {
     let world = world.remember(|memory| memory.apply(&Change::Fenced("master".to_owned())));
     insta::assert_snapshot!(world.plan(), @r"
     replica-1: remember that its commits wait for any 1 of master, replica-2, because what its commits wait for is known before it accepts any
+    replica-1: remember that its promotion is requested, because from now on there is only forward
     replica-1: promote, because master is down and it has everything
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over

@@ -71,6 +71,8 @@ impl World {
             self = self.add(member);
         }
         self.memory.floor = floor();
+        self.memory.high_water = Some((1, HERE));
+        self.observed.high_water = Some((1, HERE));
         self.refresh()
     }
 
@@ -159,6 +161,11 @@ impl World {
     pub fn facts(mut self, member: &str, change: impl FnOnce(&mut PgFacts)) -> Self {
         if let Some(Server::Up(facts)) = self.observed.members.get_mut(member).map(|m| &mut m.server) {
             change(facts);
+            if self.memory.primary.as_deref() == Some(member) {
+                // What an earlier pass would have noted down.
+                self.observed.high_water = Some((facts.timeline, facts.lsn));
+                self.memory.high_water = self.observed.high_water;
+            }
         }
         self
     }
@@ -295,9 +302,8 @@ impl World {
             from,
             to: to.to_owned(),
             start_timeline: 1,
-            forced: false,
-            fenced: false,
             requested_at: self.now,
+            ..Promotion::default()
         };
         self.remember(|memory| memory.promotion = Some(promotion))
     }

@@ -1,0 +1,148 @@
+//! Brings the old primary down, and keeps it down. Nobody is promoted while it may run.
+
+use super::super::super::super::Check;
+use super::super::super::conf;
+use super::super::super::desired::{self, Role};
+use super::super::super::memory::{Change, Promotion};
+use super::super::routes;
+use super::super::view::View;
+use super::{PATIENCE_SECS, POLL, checks, finish, signal};
+use crate::model::container::RunState;
+use crate::model::plan::{Action, EngineOp, Op, Plan};
+use crate::model::postgres::{Down, Server, SqlOp};
+
+/// How long a silent primary is given before a forced promotion kills it, in seconds: the end of a clean shutdown looks
+/// like silence too, and one that is cut off costs the old primary its data directory.
+const FORCE_PATIENCE_SECS: i64 = 3;
+
+/// Whether the old primary is still down after the request was sent. Somebody may have started its container; as a
+/// replica it does no harm, as anything else it goes down again.
+pub(super) fn stands(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) -> bool {
+    let from = &promotion.from;
+    let follows = view.facts(from).is_some_and(|facts| facts.in_recovery);
+    match view.container(from).map(|c| c.state) {
+        Some(RunState::Running) if follows => true,
+        Some(RunState::Running | RunState::Paused) => {
+            let cause = format!(
+                "somebody started it while {} takes over, and two must not accept writes",
+                promotion.to
+            );
+            plan.step(signal(view, from, "SIGKILL", cause));
+            plan.again_in(POLL);
+            false
+        }
+        Some(RunState::Between) => {
+            plan.wait(from, "its container is between two states");
+            plan.again_in(POLL);
+            false
+        }
+        Some(RunState::Created | RunState::Exited) | None => true,
+    }
+}
+
+/// The slots that `to` will need as the primary.
+pub(super) fn slots(view: &View<'_>, to: &str) -> Vec<Action<Change>> {
+    let Some(facts) = view.facts(to) else {
+        return Vec::new();
+    };
+    let others = view.members().into_iter().filter(|member| member != to);
+    let missing = others.filter(|member| !facts.slots.contains_key(&conf::slot_name(member)));
+    missing
+        .filter_map(|member| {
+            let op = SqlOp::CreateSlot(conf::slot_name(&member));
+            view.sql(to, op, format!("{member} will follow it"))
+        })
+        .collect()
+}
+
+pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
+    let from = &promotion.from;
+    match view.server(from) {
+        Some(Server::Up(_)) => {
+            let failed: Vec<Check> = checks(view, &promotion.to)
+                .into_iter()
+                .filter(|check| check.fails(promotion.forced))
+                .collect();
+            if let Some(first) = failed.first() {
+                let message = format!("{}: {}", first.name, first.found);
+                return finish(promotion, false, message, view, plan);
+            }
+            // The fence comes first, while it still serves: an upload takes longer than all the rest of a switchover.
+            let mut steps = if promotion.fenced {
+                Vec::new()
+            } else {
+                fence(view, promotion)
+            };
+            let short = "the checkpoint of its shutdown is then a short one";
+            steps.extend(view.sql(from, SqlOp::Checkpoint, short));
+            steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
+            // While it shuts down: the name then answers from the moment of the promotion on.
+            steps.extend(move_names(view, promotion));
+            plan.chain(steps);
+            // Whoever follows the target finds its slot there at once, and the target keeps what it needs.
+            plan.chain(slots(view, &promotion.to));
+            plan.again_in(POLL);
+        }
+        Some(Server::Down(Down::ShuttingDown | Down::NotRunning, _)) | None => {
+            wait_for_shutdown(view, promotion, plan);
+        }
+        Some(Server::Down(_, why)) if promotion.forced && view.silent_for(from).unwrap_or(0) >= FORCE_PATIENCE_SECS => {
+            plan.step(signal(
+                view,
+                from,
+                "SIGKILL",
+                format!(
+                    "it does not answer ({why}), and must be known to be down before {} takes over",
+                    promotion.to
+                ),
+            ))
+        }
+        Some(Server::Down(_, why)) => {
+            if !promotion.forced && view.now - promotion.requested_at > PATIENCE_SECS {
+                let message = format!("{from} does not answer any more: {why}");
+                return finish(promotion, false, message, view, plan);
+            }
+            wait_for_shutdown(view, promotion, plan);
+        }
+    }
+}
+
+fn wait_for_shutdown(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
+    let waited = view.silent_for(&promotion.from).unwrap_or(0);
+    if waited > view.cluster.stop_grace_secs {
+        let cause = format!("it has been stopping for {waited} s, longer than spec.stopGracePeriod");
+        return plan.step(signal(view, &promotion.from, "SIGKILL", cause));
+    }
+    plan.wait(&promotion.from, "its fast shutdown is under way");
+    plan.again_in(POLL);
+}
+
+pub(super) fn thaw(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
+    if let Some(container) = view.container(&promotion.from) {
+        // A frozen container takes no signal; it is still the recorded primary, so thawing it is safe.
+        let cause = "it is paused, and has to be known to be down";
+        plan.step(Action::engine(
+            &promotion.from,
+            EngineOp::Unpause(container.id.clone()),
+            cause,
+        ));
+    }
+}
+
+/// The old primary's names vanish with its process; only the target's have to be seen to.
+pub(super) fn move_names(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
+    routes::move_writes(view, &promotion.to, "it takes over")
+}
+
+/// Even somebody's `docker start` cannot bring the old primary back as one after this: the role is read before the start.
+pub(super) fn fence(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
+    let (from, to) = (&promotion.from, &promotion.to);
+    let files = view.files_behind(from, Role::Replica, to);
+    let deliver = EngineOp::Deliver(desired::delivery(view.cluster, from, files));
+    let cause = format!("fenced: whoever starts it gets a replica, now that {to} takes over");
+    let fenced = Op::Remember(Change::Fenced(from.clone()));
+    vec![
+        Action::engine(from, deliver, cause),
+        Action::new(from, fenced, "its role file says replica"),
+    ]
+}
