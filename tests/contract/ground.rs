@@ -60,12 +60,23 @@ pub fn cluster(name: &str, image: &str) -> Cluster {
 
 /// A member's files in a role.
 pub fn files(cluster: &Cluster, member: &str, role: Role, primary: &str) -> Vec<FileSpec> {
+    files_that_wait(cluster, member, (role, primary), None)
+}
+
+/// The same, with the standbys that commits wait for.
+pub fn files_that_wait(
+    cluster: &Cluster,
+    member: &str,
+    (role, primary): (Role, &str),
+    sync_names: Option<String>,
+) -> Vec<FileSpec> {
     let inputs = FileInputs {
         member,
         role,
         primary,
         settings: &cluster.settings(),
         floor: Default::default(),
+        sync_names,
     };
     desired::files(cluster, &inputs)
 }

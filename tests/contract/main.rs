@@ -48,5 +48,6 @@ on_every_host! {
     replication: a_replica_is_seeded_and_streams_through_its_slot,
         a_clean_stop_is_seen_and_a_standby_has_all_of_it,
         a_promotion_begins_a_timeline_and_the_old_primary_follows,
-        a_slot_in_use_is_not_dropped;
+        a_slot_in_use_is_not_dropped,
+        commits_wait_for_the_standbys_that_are_named;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reconciler::host::real::RealHost;
 use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets};
 use reconciler::model::Seen;
-use reconciler::model::container::Objects;
+use reconciler::model::container::{Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
 use reconciler::store::SecretFiles;
@@ -117,6 +117,10 @@ impl EngineRead for Real {
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.host.log_tail(container, lines).await
+    }
+
+    async fn process(&self, container: &str) -> Seen<ProcessState> {
+        self.host.process(container).await
     }
 }
 

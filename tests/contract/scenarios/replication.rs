@@ -2,9 +2,10 @@
 
 use reconciler::kinds::postgres::conf;
 use reconciler::kinds::postgres::desired::Role;
+use reconciler::kinds::postgres::quorum::{Method, SyncSet};
 use reconciler::model::postgres::{ControlState, PgFacts, SqlOp};
 
-use crate::ground::{Blow, Ground, Host};
+use crate::ground::{Blow, Ground, Host, files_that_wait};
 
 pub async fn a_replica_is_seeded_and_streams_through_its_slot<H: Host>(ground: &Ground<H>) {
     ground.primary().await;
@@ -134,4 +135,40 @@ pub async fn a_slot_in_use_is_not_dropped<H: Host>(ground: &Ground<H>) {
     ground.facts("master", "the slot is free", free).await;
     ground.sql("master", SqlOp::DropSlot(slot)).await.unwrap();
     assert!(ground.up("master").await.slots.is_empty());
+}
+
+pub async fn commits_wait_for_the_standbys_that_are_named<H: Host>(ground: &Ground<H>) {
+    ground.pair().await;
+    assert_eq!(ground.up("master").await.sync_names, "");
+    for (method, state) in [(Method::Any, "quorum"), (Method::First, "sync")] {
+        let set = SyncSet {
+            voters: vec!["replica-1".to_owned()],
+            number: 1,
+            method,
+        };
+        let roles = (Role::Primary, "master");
+        let files = files_that_wait(&ground.cluster, "master", roles, Some(set.names()));
+        ground.deliver("master", files).await;
+        ground.sql("master", SqlOp::Reload).await.unwrap();
+        let waits = |facts: &PgFacts| {
+            let standby = facts.standbys.get("replica-1");
+            facts.sync_names == set.names() && standby.is_some_and(|standby| standby.sync_state == state)
+        };
+        let before = ground.facts("master", "commits wait", waits).await;
+        assert_eq!(SyncSet::parse(&before.sync_names), Some(set.clone()));
+        ground.write("master", 10).await;
+        // Acknowledged is flushed by who was named: whoever looks now sees it there.
+        let after = ground.up("master").await;
+        assert!(after.standbys["replica-1"].flush_lsn > before.lsn, "{after:?}");
+    }
+    let files = files_that_wait(
+        &ground.cluster,
+        "master",
+        (Role::Primary, "master"),
+        Some(String::new()),
+    );
+    ground.deliver("master", files).await;
+    ground.sql("master", SqlOp::Reload).await.unwrap();
+    let freely = |facts: &PgFacts| facts.sync_names.is_empty() && facts.standbys["replica-1"].sync_state == "async";
+    ground.facts("master", "commits wait for nobody", freely).await;
 }

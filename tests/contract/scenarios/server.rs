@@ -5,10 +5,10 @@ use std::time::Duration;
 use reconciler::kinds::postgres::conf;
 use reconciler::kinds::postgres::desired::{self, Role};
 use reconciler::kinds::postgres::spec::Scalar;
-use reconciler::model::SecretRef;
-use reconciler::model::container::{FileSpec, RunState};
+use reconciler::model::container::{FileSpec, ProcessState, RunState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{ControlState, Down, PgFacts, RoleAttributes, RoleChange, Server, SqlOp};
+use reconciler::model::{SecretRef, Seen};
 
 use crate::ground::{Blow, Ground, Host, files};
 
@@ -154,7 +154,12 @@ pub async fn who_does_not_answer_says_why<H: Host>(ground: &Ground<H>) {
     }
     ground.up("master").await;
     ground.befall("master", Blow::Freeze).await;
-    assert_eq!(ground.container("master").await.unwrap().state, RunState::Running);
+    let frozen = ground.container("master").await.unwrap();
+    assert_eq!(frozen.state, RunState::Running, "the engine knows nothing of it");
+    assert_eq!(
+        ground.host.process(&frozen.id).await,
+        Seen::Known(ProcessState::Stopped)
+    );
     ground
         .until("it is silent", async || {
             (down(&target).await == Some(Down::NoAnswer)).then_some(())
