@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use reconciler::host::real::RealHost;
 use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite};
 use reconciler::model::Seen;
-use reconciler::model::container::Objects;
+use reconciler::model::container::{Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
 use tokio::sync::Notify;
@@ -123,6 +123,11 @@ impl EngineRead for CrashingHost {
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.live().await;
         self.real.log_tail(container, lines).await
+    }
+
+    async fn process(&self, container: &str) -> Seen<ProcessState> {
+        self.live().await;
+        self.real.process(container).await
     }
 }
 

@@ -23,10 +23,13 @@ use tokio::task::LocalSet;
 use super::host::{CrashingHost, Trigger};
 use crate::world::{DEADLINE, World};
 
+/// What is asked of a resource.
+type Question = Box<dyn FnOnce(&dyn Run) + Send>;
+
 /// What is done in the agent's thread.
 enum Call {
     Look(std_mpsc::Sender<Option<Look>>),
-    With(Box<dyn FnOnce(&dyn Run) + Send>),
+    With(Question),
     End,
 }
 

@@ -10,3 +10,4 @@ mod roles;
 mod rollout;
 mod scale;
 mod stage;
+mod sudden;

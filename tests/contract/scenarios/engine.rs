@@ -1,0 +1,129 @@
+//! The engine's objects: made, found again, refused, removed.
+
+use reconciler::host::FailureKind;
+use reconciler::kinds::postgres::desired::{self, Role};
+use reconciler::model::container::{NamedSpec, RunState};
+use reconciler::model::labels;
+use reconciler::model::plan::EngineOp;
+
+use crate::ground::{Ground, Host};
+
+pub async fn what_is_made_twice_is_made_once_and_what_is_gone_is_gone<H: Host>(ground: &Ground<H>) {
+    ground.make("master").await;
+    ground.make("master").await;
+    let objects = ground.objects().await;
+    assert_eq!(objects.containers.len(), 1);
+    assert_eq!(objects.containers[0].state, RunState::Created);
+    assert_eq!(objects.containers[0].volumes, [ground.cluster.volume_name("master", 1)]);
+    assert_eq!((objects.volumes.len(), objects.networks.len()), (1, 1));
+    let container = ground.cluster.container_name("master");
+    let grace_secs = 1;
+    for _ in 0..2 {
+        let stop = EngineOp::Stop {
+            container: container.clone(),
+            grace_secs,
+        };
+        ground.engine(stop).await.unwrap();
+        ground.signal("master", "SIGKILL").await.unwrap();
+        ground
+            .engine(EngineOp::RemoveContainer(container.clone()))
+            .await
+            .unwrap();
+    }
+    let error = ground.signal("master", "SIGHUP").await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::NotFound, "{error}");
+    let error = ground.engine(EngineOp::Start(container.clone())).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::NotFound, "{error}");
+    let files = ground.files("master", Role::Bootstrap, "master");
+    let delivery = desired::delivery(&ground.cluster, "master", files);
+    let error = ground.engine(EngineOp::Deliver(delivery)).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::NotFound, "{error}");
+    for _ in 0..2 {
+        let volume = ground.cluster.volume_name("master", 1);
+        ground.engine(EngineOp::RemoveVolume(volume)).await.unwrap();
+        let network = ground.cluster.network_name();
+        ground.engine(EngineOp::RemoveNetwork(network)).await.unwrap();
+    }
+    let objects = ground.objects().await;
+    assert!(objects.containers.is_empty() && objects.volumes.is_empty() && objects.networks.is_empty());
+}
+
+pub async fn a_name_that_somebody_else_has_is_a_conflict<H: Host>(ground: &Ground<H>) {
+    ground.make("master").await;
+    let others = |spec: NamedSpec| {
+        let mut spec = spec;
+        spec.labels.insert(labels::UID.to_owned(), "another".to_owned());
+        spec
+    };
+    let image = ground.image().await;
+    let volume = others(desired::volume(&ground.cluster, "master", 1, &image));
+    let error = ground.engine(EngineOp::CreateVolume(volume)).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Conflict, "{error}");
+    let network = others(desired::network(&ground.cluster));
+    let error = ground.engine(EngineOp::CreateNetwork(network)).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Conflict, "{error}");
+    let mut container = desired::container(&ground.cluster, "master", 1, &image);
+    container.labels.insert(labels::UID.to_owned(), "another".to_owned());
+    let error = ground.engine(EngineOp::CreateContainer(Box::new(container))).await;
+    assert_eq!(error.unwrap_err().kind, FailureKind::Conflict);
+}
+
+pub async fn what_is_in_use_is_not_removed<H: Host>(ground: &Ground<H>) {
+    ground.primary().await;
+    let volume = ground.cluster.volume_name("master", 1);
+    let container = ground.cluster.container_name("master");
+    let network = ground.cluster.network_name();
+    assert!(
+        ground.engine(EngineOp::RemoveVolume(volume.clone())).await.is_err(),
+        "it is mounted"
+    );
+    assert!(
+        ground
+            .engine(EngineOp::RemoveContainer(container.clone()))
+            .await
+            .is_err(),
+        "it runs"
+    );
+    assert!(
+        ground.engine(EngineOp::RemoveNetwork(network)).await.is_err(),
+        "it is used"
+    );
+    ground.up("master").await;
+    ground.signal("master", "SIGINT").await.unwrap();
+    ground.ended("master").await;
+    assert!(
+        ground.engine(EngineOp::RemoveVolume(volume.clone())).await.is_err(),
+        "a stopped one mounts it too"
+    );
+    ground.engine(EngineOp::RemoveContainer(container)).await.unwrap();
+    assert_eq!(ground.objects().await.volumes.len(), 1, "its volume stays");
+    ground.engine(EngineOp::RemoveVolume(volume)).await.unwrap();
+}
+
+pub async fn a_container_leaves_a_network_and_comes_back<H: Host>(ground: &Ground<H>) {
+    ground.primary().await;
+    let service = desired::service_network(&ground.cluster);
+    ground.engine(EngineOp::CreateNetwork(service.clone())).await.unwrap();
+    let container = ground.cluster.container_name("master");
+    for _ in 0..2 {
+        let connect = EngineOp::Connect {
+            container: container.clone(),
+            network: service.name.clone(),
+            aliases: vec!["a-role".to_owned()],
+        };
+        ground.engine(connect).await.unwrap();
+    }
+    let seen = ground.container("master").await.unwrap();
+    assert!(!seen.networks[&service.name].is_empty(), "it has an address there");
+    assert!(seen.aliases[&service.name].contains("a-role"), "{:?}", seen.aliases);
+    for _ in 0..2 {
+        let disconnect = EngineOp::Disconnect {
+            container: container.clone(),
+            network: service.name.clone(),
+        };
+        ground.engine(disconnect).await.unwrap();
+    }
+    let seen = ground.container("master").await.unwrap();
+    assert!(!seen.networks.contains_key(&service.name));
+    ground.up("master").await;
+}
