@@ -192,8 +192,8 @@ impl Model {
     }
 
     /// The world in which the primary is dead and only some can be asked.
-    fn after_loss(&self, asked: &[bool]) -> World {
-        let mut world = self.world().kill(MEMBERS[self.primary]);
+    fn after_loss(&self, world: &World, asked: &[bool]) -> World {
+        let mut world = world.clone().kill(MEMBERS[self.primary]);
         for (at, member) in MEMBERS.iter().enumerate() {
             if at != self.primary && !asked[at] && !self.gone.contains_key(&at) {
                 world = world.kill(member);
@@ -203,7 +203,7 @@ impl Model {
     }
 
     fn lose(&mut self, to: usize, asked: &[bool]) {
-        let world = self.after_loss(asked);
+        let world = self.after_loss(&self.world(), asked);
         let is_safe = self.memory.sync.promised && sync::quorum(&world.view(), MEMBERS[to]).is_ok();
         if to == self.primary || !is_safe {
             return;
@@ -233,10 +233,11 @@ impl Model {
         if !self.memory.sync.promised {
             return Ok(());
         }
+        let before = self.world();
         let subsets = (0..1_usize << MEMBERS.len()).map(|bits| (0..MEMBERS.len()).map(move |at| (bits >> at) & 1 == 1));
         for asked in subsets {
             let asked: Vec<bool> = asked.collect();
-            let world = self.after_loss(&asked);
+            let world = self.after_loss(&before, &asked);
             for (at, member) in MEMBERS.iter().enumerate().filter(|(at, _)| *at != self.primary) {
                 if sync::quorum(&world.view(), member).is_ok() {
                     prop_assert!(
