@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::{CommandResult, failed};
+use crate::agent::clock::Clock;
 
 /// The format of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -79,7 +80,7 @@ pub fn time(epoch_secs: i64) -> String {
 
 /// How long ago something was, such as `3m`.
 pub fn age(epoch_secs: i64) -> String {
-    let secs = crate::agent::now().saturating_sub(epoch_secs).max(0);
+    let secs = Clock::Machine.now().saturating_sub(epoch_secs).max(0);
     match secs {
         0..=119 => format!("{secs}s"),
         120..=7199 => format!("{}m", secs / 60),

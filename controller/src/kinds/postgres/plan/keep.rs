@@ -32,11 +32,7 @@ const CRASH_LOOP: u32 = 3;
 pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let initialised = view.memory.system_identifier.is_some();
     let role = if initialised { Role::Primary } else { Role::Bootstrap };
-    let lost = view.volume(member).is_none() && view.container(member).is_none();
-    let empty = view
-        .container(member)
-        .is_some_and(|c| c.state == RunState::Exited && c.exit_code == EXIT_NO_DATA);
-    if initialised && (lost || empty) {
+    if initialised && is_lost(view, member) {
         return ask_for_promotion(view, member, plan);
     }
     match view.container(member) {
@@ -72,6 +68,14 @@ fn works(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     match STEADY_SECS - (view.now - starts.last) {
         ..=0 => plan.step(Action::new(member, Op::Remember(works), "it serves")),
         rest => plan.again_in(Duration::from_secs(rest.unsigned_abs())),
+    }
+}
+
+/// Whether a member's data is known to be gone.
+pub fn is_lost(view: &View<'_>, member: &str) -> bool {
+    match view.container(member) {
+        None => view.volume(member).is_none(),
+        Some(container) => container.state == RunState::Exited && container.exit_code == EXIT_NO_DATA,
     }
 }
 

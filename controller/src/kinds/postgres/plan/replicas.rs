@@ -91,7 +91,8 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
 }
 
 fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
-    if !view.runs(primary) {
+    // One that cannot start is waited for in vain: a standby that answers can be looked at, and be promoted.
+    if !view.runs(primary) && !keep::is_lost(view, primary) && !keep::is_crash_looping(view, primary) {
         return plan.wait(member, format!("{primary}, the primary, starts first"));
     }
     if container.exit_code == keep::EXIT_DAMAGED && container.state == RunState::Exited {
