@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint bench bench-peers chaos specs clean-tests nextest images
+.PHONY: help up down status test lint soak mutants bench bench-peers chaos specs clean-tests nextest images
 
 STATE ?= $(or $(RECONCILER_STATE_DIR),/var/lib/reconciler)
 MANIFESTS ?= manifests/quickstart.yaml
@@ -44,6 +44,13 @@ lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --locked --all-targets -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; fi
+
+soak: ## Play SEEDS=1000000 schedules in the simulated world (SEED=n replays one with its story)
+	@SEEDS=$(or $(SEEDS),1000000) cargo test --locked --package reconciler --test scenarios -- --exact --nocapture \
+		schedules::whatever_goes_wrong_nothing_is_lost_and_all_comes_to_rest
+
+mutants: ## Change the product for the worse, one rule at a time: the simulated world has to find out
+	@cargo test --quiet --locked --package reconciler --test mutants -- $(MUTANTS)
 
 bench: ## Measure switchovers, restarts and the agent's own cost
 	@cargo bench --workspace --locked --bench bench

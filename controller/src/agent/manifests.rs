@@ -16,7 +16,11 @@ use crate::store::Record;
 impl<H: Reads + Writes + Debug + 'static> Agent<H> {
     /// Reads the manifests anew.
     pub fn rescan(&self) {
-        let loaded = load(&self.paths, &kinds::schemas());
+        self.take(load(&self.paths, &kinds::schemas()));
+    }
+
+    /// Takes what the manifests say.
+    pub fn take(&self, loaded: Loaded) {
         self.report(&loaded);
         let declared: BTreeSet<Key> = loaded.documents.iter().map(key).collect();
         for document in &loaded.documents {

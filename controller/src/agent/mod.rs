@@ -5,6 +5,7 @@
 //! makes its passes, `manifests` turns files into wanted resources, `watch` hears of edits.
 
 pub mod backoff;
+pub mod clock;
 pub mod manifests;
 pub mod queue;
 pub mod runner;
@@ -15,10 +16,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
+use self::clock::Clock;
 use self::queue::Queue;
 use self::runner::{Run, Runner};
 use crate::host::{Reads, Writes};
@@ -39,6 +41,8 @@ pub struct Shared<H> {
     pub store: Store,
     /// Passwords.
     pub secrets: Rc<SecretFiles>,
+    /// What time it is.
+    pub clock: Clock,
     /// Whose turn it is.
     pub queue: Queue,
     /// Passes made since the start.
@@ -58,8 +62,18 @@ pub struct Agent<H> {
 }
 
 impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
-    /// An agent with the resources that its store remembers.
+    /// An agent with the resources that its store remembers, in the machine's time.
     pub fn new(host: H, store: Store, secrets: Rc<SecretFiles>, paths: Vec<PathBuf>) -> Result<Rc<Self>, StoreError> {
+        Agent::at(Clock::Machine, host, store, (secrets, paths))
+    }
+
+    /// An agent that lives in the time of `clock`.
+    pub fn at(
+        clock: Clock,
+        host: H,
+        store: Store,
+        (secrets, paths): (Rc<SecretFiles>, Vec<PathBuf>),
+    ) -> Result<Rc<Self>, StoreError> {
         let (records, damaged) = store.load()?;
         for text in damaged {
             warn!("{text}");
@@ -68,6 +82,7 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
             host,
             store,
             secrets,
+            clock,
             queue: Queue::default(),
             passes: Cell::new(0),
         });
@@ -161,10 +176,4 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
             .chain(diagnostics.iter().map(ToString::to_string))
             .collect()
     }
-}
-
-/// Seconds since the epoch. The only clock that decisions see.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -70,6 +70,7 @@ impl Queue {
         };
         match next {
             Some(at) => tokio::select! {
+                biased;
                 () = self.changed.notified() => {}
                 () = tokio::time::sleep_until(at) => {}
             },

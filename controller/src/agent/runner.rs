@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::backoff::Backoff;
+use super::clock::Clock;
 use super::view::ReplyView;
-use super::{Key, Shared, now};
+use super::{Key, Shared};
 use crate::host::{Ask, FailureKind, HostError, Reads, Writes};
 use crate::kinds::{Identity, Kind, Request, Scene, teardown};
 use crate::model::plan::{Action, Plan};
@@ -53,6 +54,7 @@ struct Inner<K: Kind, H> {
 
 #[derive(Debug)]
 struct State<K: Kind> {
+    clock: Clock,
     record: Record,
     wanted: Result<Rc<K::Wanted>, String>,
     memory: K::Memory,
@@ -88,6 +90,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             }),
         };
         let state = State {
+            clock: shared.clock,
             wanted: wanted::<K>(&record),
             memory,
             observed: Rc::default(),
@@ -157,10 +160,12 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             let deep = state.looked_deep.is_none_or(|at| at.elapsed() > DEEP);
             (wanted, state.memory.clone(), Rc::clone(&state.observed), deep)
         };
+        let now = || self.shared.clock.now();
         let look = || K::observe(&self.shared.host, &wanted, &memory, &before, deep, now());
         // A look may wait for a server that is just going down; the news of its end is better than its silence. Once is
         // enough: whoever is interrupted all the time sees nothing.
         let observed = tokio::select! {
+            biased;
             observed = look() => observed?,
             () = self.interrupt.notified() => look().await?,
         };
@@ -180,7 +185,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
                 wanted: &wanted,
                 observed: &observed,
                 memory: &state.memory,
-                now: now(),
+                now: self.shared.clock.now(),
             };
             let plan = K::plan(&scene);
             let status = K::status(&scene, &plan);
@@ -295,7 +300,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             wanted,
             observed: &state.observed,
             memory: &state.memory,
-            now: now(),
+            now: self.shared.clock.now(),
         }))
     }
 

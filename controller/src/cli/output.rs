@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::{CommandResult, failed};
+use crate::agent::clock::Clock;
 
 pub use crate::model::status::bytes;
 
@@ -66,7 +67,7 @@ pub fn time(epoch_secs: i64) -> String {
 
 /// How long ago something was, such as `3m`.
 pub fn age(epoch_secs: i64) -> String {
-    let secs = crate::agent::now().saturating_sub(epoch_secs).max(0);
+    let secs = Clock::Machine.now().saturating_sub(epoch_secs).max(0);
     match secs {
         0..=119 => format!("{secs}s"),
         120..=7199 => format!("{}m", secs / 60),

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::error::{CommandError, CommandResult, Exit, failed};
 use super::output::{Format, print, print_for_scripts};
 use super::validate;
-use crate::agent::now;
+use crate::agent::clock::Clock;
 use crate::agent::view::PlanView;
 use crate::host::real::RealHost;
 use crate::host::{EngineRead, FailureKind, HostError, Secrets};
@@ -114,14 +114,21 @@ async fn one<K: Kind>(
         .transpose()
         .map_err(failed)?
         .unwrap_or_default();
-    let observed = K::observe(host, &wanted, &memory, &K::Observed::default(), true, now())
-        .await
-        .map_err(failed)?;
+    let observed = K::observe(
+        host,
+        &wanted,
+        &memory,
+        &K::Observed::default(),
+        true,
+        Clock::Machine.now(),
+    )
+    .await
+    .map_err(failed)?;
     let plan = K::plan(&Scene {
         wanted: &wanted,
         observed: &observed,
         memory: &memory,
-        now: now(),
+        now: Clock::Machine.now(),
     });
     Ok(PlanView {
         kind: document.kind.clone(),

@@ -6,6 +6,7 @@
 mod durable;
 mod record;
 mod secrets;
+mod shelf;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use record::{Deleting, Record};
 pub use secrets::SecretFiles;
+pub use shelf::Shelf;
 
 /// Why the state directory could not be used: what was tried, and the reason.
 #[derive(Debug)]
@@ -40,13 +42,24 @@ impl StoreError {
 
 /// The state directory, held by one agent.
 #[derive(Debug)]
-pub struct Store {
-    dir: PathBuf,
-    /// Dropping it would let a second agent in.
-    _lock: File,
+pub struct Store(Place);
+
+#[derive(Debug)]
+enum Place {
+    Directory {
+        dir: PathBuf,
+        /// Dropping it would let a second agent in.
+        _lock: File,
+    },
+    Memory(Shelf),
 }
 
 impl Store {
+    /// Keeps everything on a shelf in memory, which outlives this store if somebody else holds it too.
+    pub fn on(shelf: &Shelf) -> Self {
+        Store(Place::Memory(shelf.clone()))
+    }
+
     /// Opens a state directory for the one agent that may write to it; makes it if there is none.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         durable::make_private_dir(&dir.join(RESOURCES)).map_err(|e| StoreError::new("make", dir, e))?;
@@ -73,22 +86,32 @@ impl Store {
         }
         // The process id in the file is for people only; the lock is the kernel's and dies with the process.
         sign(&mut lock).map_err(|e| StoreError::new("write", &path, e))?;
-        Ok(Store {
+        Ok(Store(Place::Directory {
             dir: dir.to_owned(),
             _lock: lock,
-        })
+        }))
     }
 
     /// The directory.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        match &self.0 {
+            Place::Directory { dir, .. } => dir,
+            Place::Memory(_) => Path::new("(memory)"),
+        }
     }
 
     /// All records. A damaged one is set aside under another name and reported: what it held is derived again from the
     /// engine and the databases, as if it had been lost.
     pub fn load(&self) -> Result<(Vec<Record>, Vec<String>), StoreError> {
         let mut damaged = Vec::new();
-        let records = read_records(&self.dir, &mut |path, why| {
+        let dir = match &self.0 {
+            Place::Directory { dir, .. } => dir,
+            Place::Memory(shelf) => {
+                let records = shelf.all().map_err(|e| StoreError::new("read", self.dir(), e))?;
+                return Ok((records, damaged));
+            }
+        };
+        let records = read_records(dir, &mut |path, why| {
             let aside = path.with_extension("damaged");
             let moved = fs::rename(path, &aside);
             damaged.push(format!(
@@ -102,14 +125,27 @@ impl Store {
 
     /// Writes a record.
     pub fn save(&self, record: &Record) -> Result<(), StoreError> {
-        let path = record_path(&self.dir, &record.kind, &record.name);
+        let dir = match &self.0 {
+            Place::Directory { dir, .. } => dir,
+            Place::Memory(shelf) => {
+                return shelf.put(record).map_err(|e| StoreError::new("write", self.dir(), e));
+            }
+        };
+        let path = record_path(dir, &record.kind, &record.name);
         let text = serde_json::to_vec_pretty(record).map_err(|e| StoreError::new("write", &path, e))?;
         durable::write(&path, &text).map_err(|e| StoreError::new("write", &path, e))
     }
 
     /// Forgets a record.
     pub fn remove(&self, kind: &str, name: &str) -> Result<(), StoreError> {
-        let path = record_path(&self.dir, kind, name);
+        let dir = match &self.0 {
+            Place::Directory { dir, .. } => dir,
+            Place::Memory(shelf) => {
+                shelf.remove(kind, name);
+                return Ok(());
+            }
+        };
+        let path = record_path(dir, kind, name);
         durable::remove(&path).map_err(|e| StoreError::new("remove", &path, e))
     }
 }

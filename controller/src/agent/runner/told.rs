@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Declared, HostError, Inner, Kind, Reads, State, Status, Writes, date_conditions, now, wanted};
+use super::{Declared, HostError, Inner, Kind, Reads, State, Status, Writes, date_conditions, wanted};
 use crate::agent::view::ResourceView;
 use crate::manifest::load::Document;
 use crate::model::status::{Condition, READY, Truth, condition};
@@ -30,7 +30,7 @@ impl<K: Kind> State<K> {
                 .push(condition("Paused", true, "OnRequest", message.clone()));
             status.notes.insert(0, format!("paused: {message}"));
         }
-        date_conditions(&mut status.conditions, &self.status.conditions, now());
+        date_conditions(&mut status.conditions, &self.status.conditions, self.clock.now());
         let facts = |conditions: &[Condition]| -> Vec<(String, Truth, String)> {
             conditions
                 .iter()
@@ -98,7 +98,7 @@ impl<K: Kind> State<K> {
 
     /// Notes an event, to be written later.
     pub(super) fn note(&mut self, kind: &str, reason: &str, message: &str) {
-        self.record.note(kind, reason, message, now());
+        self.record.note(kind, reason, message, self.clock.now());
         self.is_dirty = true;
     }
 

@@ -9,6 +9,7 @@ use super::foundation;
 use super::keep;
 use super::view::View;
 use crate::model::Seen;
+use crate::model::container::RunState;
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 use crate::model::postgres::{ControlState, Down, Server};
@@ -47,6 +48,7 @@ pub fn recognise(view: &View<'_>, plan: &mut Plan<Change>) {
             "the record of who is the primary is missing, and every member has to be seen before one is trusted",
         );
         plan.again_in(Duration::from_secs(1));
+        reveal_silent(view, &pasts, plan);
         return;
     }
     if pasts.values().all(|past| *past == Past::Empty) {
@@ -149,6 +151,27 @@ fn let_in(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &mut Plan<
         plan.again_in(Duration::from_secs(1));
     }
     !plan.is_idle()
+}
+
+/// A member that is frozen, paused or cut off from the network says nothing until it is helped. None is thawed beside
+/// one that accepts writes: it may be a primary too.
+fn reveal_silent(view: &View<'_>, pasts: &BTreeMap<&String, Past>, plan: &mut Plan<Change>) {
+    let is_writable = pasts.values().any(|past| matches!(past, Past::WritableNow(_)));
+    let unseen = pasts.iter().filter(|(_, past)| **past == Past::Unknown);
+    for (member, container) in unseen.filter_map(|(member, _)| Some((member, view.container(member)?))) {
+        match container.state {
+            RunState::Paused if is_writable => plan.confirm(
+                member,
+                format!(
+                    "it is paused, and what it was cannot be seen; another member accepts writes. \
+                     `docker rm -f {}` keeps its volume and lets the others go on",
+                    container.name
+                ),
+            ),
+            RunState::Running | RunState::Paused => keep::settle(view, member, Role::Replica, container, plan),
+            RunState::Created | RunState::Exited | RunState::Between => {}
+        }
+    }
 }
 
 fn past(view: &View<'_>, member: &str) -> Past {

@@ -14,6 +14,10 @@ use crate::model::Lsn;
 use crate::model::container::RunState;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 
+/// How long a replica may be without a stream and still be expected to replay what it lacks, in seconds. Its primary's
+/// own restart takes the stream from it for a moment.
+const STUCK_SECS: i64 = 60;
+
 /// What a running member needs.
 enum Need {
     Restart(String),
@@ -142,7 +146,9 @@ fn caught_up(view: &View<'_>, member: &str) -> bool {
         || view
             .facts(member)
             .is_none_or(|facts| facts.lsn >= floor_lsn || !facts.in_recovery)
-        || view.lasts(&observe::not_streaming(member)).is_some()
+        || view
+            .lasts(&observe::not_streaming(member))
+            .is_some_and(|secs| secs >= STUCK_SECS)
 }
 
 fn renew(view: &View<'_>, member: &str, role: Role, need: &Need, plan: &mut Plan<Change>) {

@@ -216,7 +216,10 @@ impl<'a> View<'a> {
                 let running = self.memory.floor.get(*name).copied();
                 let value = match role {
                     Role::Bootstrap => wanted,
-                    Role::Replica | Role::Rewind => wanted.max(running.unwrap_or(wanted)),
+                    Role::Replica | Role::Rewind => {
+                        let needed = value_it_lacked(self.log(member), name);
+                        wanted.max(running.unwrap_or(wanted)).max(needed.unwrap_or(wanted))
+                    }
                     Role::Primary => self.primary_floor(member, name, wanted, running),
                 };
                 ((*name).to_owned(), value)
@@ -328,4 +331,16 @@ impl<'a> View<'a> {
             .iter()
             .filter(move |v| v.labels.get(labels::MEMBER) == Some(&member) && v.name != current)
     }
+}
+
+/// The value of a parameter that a standby's log complains of not having (PostgreSQL's `xlogrecovery.c`,
+/// `RecoveryRequiresIntParameter`). It stopped where the primary still had more than it has now.
+fn value_it_lacked(log: &str, name: &str) -> Option<i64> {
+    let complaint = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("is a lower setting than on the primary server"))?;
+    let about = complaint.split_once(name)?.1;
+    let value = about.strip_prefix(" = ")?.split_once("where its value was ")?.1;
+    value.trim_end_matches('.').trim().parse().ok()
 }

@@ -1,0 +1,369 @@
+//! What the engine does when it is called.
+
+use std::collections::BTreeMap;
+
+use reconciler::host::{FailureKind, HostError, Secrets};
+use reconciler::model::container::{
+    ContainerObserved, ContainerSpec, Health, NamedObserved, NamedSpec, RunState, short_hash,
+};
+use reconciler::model::labels;
+use reconciler::model::plan::{Delivery, EngineOp};
+use reconciler::model::postgres::{RoleAttributes, RoleChange};
+
+use super::conf;
+use super::container::{By, Container, File, Phase};
+use super::volume::{Content, Volume};
+use super::world::World;
+
+/// What a call comes to.
+pub type Done = Result<(), HostError>;
+
+/// A failure in the engine's words.
+pub fn failed(kind: FailureKind, what: impl ToString, why: impl Into<String>) -> HostError {
+    HostError::new(kind, what.to_string(), why)
+}
+
+impl World {
+    /// Carries out one call, as far as it is done when it returns: a stop only begins.
+    pub fn carry_out(&mut self, op: &EngineOp) -> Done {
+        match op {
+            EngineOp::PullImage(_) => Ok(()),
+            EngineOp::CreateNetwork(spec) => self.create_network(spec),
+            EngineOp::RemoveNetwork(name) => {
+                self.networks.retain(|network| network.name != *name);
+                Ok(())
+            }
+            EngineOp::CreateVolume(spec) => self.create_volume(spec),
+            EngineOp::RemoveVolume(name) => self.remove_volume(name, op),
+            EngineOp::CreateContainer(spec) => self.create_container(spec, op),
+            EngineOp::Deliver(delivery) => self.deliver(delivery, op),
+            EngineOp::Start(container) => self.start(container, By::Agent, op),
+            EngineOp::Signal { container, signal } => self.signal(container, signal, op),
+            EngineOp::Stop { container, grace_secs } => self.stop(container, *grace_secs, op),
+            EngineOp::RemoveContainer(container) => self.remove_container(container, op),
+            EngineOp::Connect {
+                container,
+                network,
+                aliases,
+            } => self.attach(container, network, aliases, op),
+            EngineOp::Disconnect { container, network } => {
+                if let Some(at) = self.find(container) {
+                    self.containers[at].seen.networks.remove(network);
+                    self.containers[at].seen.aliases.remove(network);
+                }
+                Ok(())
+            }
+            EngineOp::Unpause(container) => {
+                let at = self.there(container, op)?;
+                if self.containers[at].seen.state == RunState::Paused {
+                    self.containers[at].seen.state = RunState::Running;
+                    self.event();
+                }
+                Ok(())
+            }
+            EngineOp::UpdateLimits { container, limits } => {
+                let at = self.there(container, op)?;
+                self.containers[at].seen.limits = limits.clone();
+                Ok(())
+            }
+            EngineOp::CheckConfig { container, text } => {
+                self.inside(container, op)?;
+                match conf::complaint(&conf::parse(text)) {
+                    Some(complaint) => Err(failed(FailureKind::Invalid, op, complaint)),
+                    None => Ok(()),
+                }
+            }
+            EngineOp::RecoverPasswords {
+                container, passwords, ..
+            } => {
+                let at = self.there(container, op)?;
+                let Some(pgpass) = self.containers[at].files.get("pgpass").cloned() else {
+                    return Err(failed(FailureKind::NotFound, op, "there is no password file"));
+                };
+                for (role, secret) in passwords {
+                    let token = if role == "postgres" {
+                        "{superuser}"
+                    } else {
+                        "{replicator}"
+                    };
+                    if self.passwords.peek(secret)?.is_none()
+                        && let Some(found) = pgpass.secrets.get(token)
+                    {
+                        self.passwords.keep(secret, found)?;
+                    }
+                }
+                Ok(())
+            }
+            EngineOp::ResetPassword {
+                container,
+                role,
+                password,
+            } => {
+                let at = self.inside(container, op)?;
+                if !self.containers[at].accepts_writes() {
+                    return Err(failed(FailureKind::Other, op, "it is read-only or does not answer"));
+                }
+                let password = self.passwords.reveal(password)?;
+                self.alter_role(at, role, password);
+                Ok(())
+            }
+        }
+    }
+
+    fn alter_role(&mut self, at: usize, role: &str, password: String) {
+        self.change_catalog(at, |catalog| {
+            let known = catalog.roles.get(role).map(|role| role.attributes);
+            let change = RoleChange {
+                name: role.to_owned(),
+                create: false,
+                attributes: known.unwrap_or(RoleAttributes::default()),
+                password: None,
+                grant: Vec::new(),
+            };
+            catalog.change(&change, Some(password));
+        });
+    }
+
+    fn there(&self, container: &str, op: &EngineOp) -> Result<usize, HostError> {
+        self.find(container)
+            .ok_or_else(|| failed(FailureKind::NotFound, op, format!("No such container: {container}")))
+    }
+
+    fn inside(&self, container: &str, op: &EngineOp) -> Result<usize, HostError> {
+        let at = self.there(container, op)?;
+        if !self.containers[at].is_awake() {
+            return Err(failed(FailureKind::Other, op, "the container is not running"));
+        }
+        Ok(at)
+    }
+
+    fn create_network(&mut self, spec: &NamedSpec) -> Done {
+        if !self.networks.iter().any(|network| network.name == spec.name) {
+            self.networks.push(observed(spec));
+        }
+        Ok(())
+    }
+
+    fn create_volume(&mut self, spec: &NamedSpec) -> Done {
+        if let Some(at) = self.volume(&spec.name) {
+            let found = self.volumes[at].seen.labels.get(labels::UID);
+            if found == spec.labels.get(labels::UID) {
+                return Ok(());
+            }
+            let what = format!("create volume {}", spec.name);
+            return Err(failed(FailureKind::Conflict, what, "it belongs to somebody else"));
+        }
+        self.volumes.push(Volume {
+            seen: observed(spec),
+            content: Content::Empty,
+        });
+        self.volumes.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));
+        Ok(())
+    }
+
+    fn remove_volume(&mut self, name: &str, op: &EngineOp) -> Done {
+        let Some(at) = self.volume(name) else {
+            return Ok(());
+        };
+        if self
+            .containers
+            .iter()
+            .any(|one| one.seen.volumes.iter().any(|volume| volume == name))
+        {
+            return Err(failed(FailureKind::Conflict, op, "volume is in use"));
+        }
+        self.check_destruction(at);
+        self.volumes.remove(at);
+        Ok(())
+    }
+
+    fn create_container(&mut self, spec: &ContainerSpec, op: &EngineOp) -> Done {
+        self.check_secrets(spec);
+        if self.volume(&spec.volume.name).is_none() {
+            return Err(failed(FailureKind::NotFound, op, "no such volume"));
+        }
+        let mut found = spec.labels.clone();
+        found.insert(labels::SPEC_HASH.to_owned(), spec.hash());
+        if let Some(at) = self.find(&spec.name) {
+            if self.containers[at].seen.labels == found {
+                return Ok(());
+            }
+            return Err(failed(FailureKind::Conflict, op, "the name is taken"));
+        }
+        let serial = self.next_serial();
+        self.containers.push(Container {
+            serial,
+            seen: ContainerObserved {
+                id: format!("{serial:08x}"),
+                name: spec.name.clone(),
+                labels: found,
+                state: RunState::Created,
+                exit_code: 0,
+                error: String::new(),
+                oom_killed: false,
+                started_at: 0,
+                finished_at: 0,
+                health: Health::Pending,
+                networks: BTreeMap::from([(spec.network.clone(), String::new())]),
+                aliases: BTreeMap::from([(spec.network.clone(), spec.aliases.iter().cloned().collect())]),
+                volumes: vec![spec.volume.name.clone()],
+                limits: spec.limits.clone(),
+            },
+            files: BTreeMap::new(),
+            process: None,
+            log: Vec::new(),
+            probe_ms: spec.health.interval_secs * 1000 * u64::from(spec.health.retries),
+            is_published: !spec.ports.is_empty(),
+        });
+        self.containers.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));
+        self.event();
+        Ok(())
+    }
+
+    fn deliver(&mut self, delivery: &Delivery, op: &EngineOp) -> Done {
+        let at = self.there(&delivery.container, op)?;
+        for spec in &delivery.files {
+            let mut secrets = BTreeMap::new();
+            for placeholder in &spec.secrets {
+                secrets.insert(placeholder.token.clone(), self.passwords.reveal(&placeholder.secret)?);
+            }
+            let file = File {
+                text: spec.text.clone(),
+                hash: short_hash(spec.text.as_bytes()),
+                secrets,
+                version: self.next_serial(),
+            };
+            self.containers[at].files.insert(spec.name.clone(), file);
+        }
+        Ok(())
+    }
+
+    /// Starts a container.
+    pub fn start(&mut self, container: &str, by: By, op: &EngineOp) -> Done {
+        let at = self.there(container, op)?;
+        match self.containers[at].seen.state {
+            RunState::Running => return Ok(()),
+            RunState::Paused => return Err(failed(FailureKind::Other, op, "cannot start a paused container")),
+            RunState::Created | RunState::Exited | RunState::Between => {}
+        }
+        if self.volume(self.containers[at].volume()).is_none() {
+            return Err(failed(FailureKind::NotFound, op, "its volume is gone"));
+        }
+        let (now, serial) = (self.seconds(), self.next_serial());
+        let container = &mut self.containers[at];
+        container.seen.state = RunState::Running;
+        container.seen.exit_code = 0;
+        container.seen.oom_killed = false;
+        container.seen.started_at = now;
+        container.seen.health = Health::Pending;
+        for address in container.seen.networks.values_mut() {
+            *address = format!("10.0.{}.{}", serial / 256 % 256, serial % 256);
+        }
+        self.launch(at, by);
+        self.event();
+        Ok(())
+    }
+
+    fn signal(&mut self, container: &str, signal: &str, op: &EngineOp) -> Done {
+        let Some(at) = self.find(container) else {
+            return Ok(());
+        };
+        match (self.containers[at].seen.state, signal) {
+            (RunState::Paused, _) => Err(failed(FailureKind::Other, op, "the container is paused")),
+            (RunState::Running, "SIGKILL") => {
+                self.exit(at, 137, "killed");
+                Ok(())
+            }
+            (RunState::Running, "SIGINT" | "SIGTERM") => {
+                if self.containers[at].is_awake() {
+                    self.interrupt(at);
+                }
+                Ok(())
+            }
+            (RunState::Running, _) => {
+                self.load(at);
+                Ok(())
+            }
+            (RunState::Created | RunState::Exited | RunState::Between, "SIGINT" | "SIGTERM" | "SIGKILL") => Ok(()),
+            (RunState::Created | RunState::Exited | RunState::Between, _) => {
+                Err(failed(FailureKind::NotFound, op, "it does not run"))
+            }
+        }
+    }
+
+    /// Asks a container to stop, and sees to it that it is killed when its grace is over.
+    pub fn stop(&mut self, container: &str, grace_secs: i64, op: &EngineOp) -> Done {
+        let Some(at) = self.find(container) else {
+            return Ok(());
+        };
+        match self.containers[at].seen.state {
+            RunState::Paused => return Err(failed(FailureKind::Other, op, "the container is paused")),
+            RunState::Running => {}
+            RunState::Created | RunState::Exited | RunState::Between => return Ok(()),
+        }
+        let kill_at = self.now + grace_secs.unsigned_abs() * 1000;
+        if let Some(process) = &mut self.containers[at].process {
+            process.kill_at.get_or_insert(kill_at);
+        }
+        if self.containers[at].is_awake() {
+            self.interrupt(at);
+        }
+        Ok(())
+    }
+
+    fn remove_container(&mut self, container: &str, op: &EngineOp) -> Done {
+        let Some(at) = self.find(container) else {
+            return Ok(());
+        };
+        if matches!(self.containers[at].seen.state, RunState::Running | RunState::Paused) {
+            return Err(failed(
+                FailureKind::Conflict,
+                op,
+                "you cannot remove a running container",
+            ));
+        }
+        self.containers.remove(at);
+        self.event();
+        Ok(())
+    }
+
+    fn attach(&mut self, container: &str, network: &str, aliases: &[String], op: &EngineOp) -> Done {
+        let at = self.there(container, op)?;
+        let serial = self.next_serial();
+        if !self.networks.iter().any(|one| one.name == network) {
+            return Err(failed(FailureKind::NotFound, op, "no such network"));
+        }
+        let container = &mut self.containers[at];
+        if container.seen.networks.contains_key(network) {
+            return Ok(());
+        }
+        let address = match container.seen.state {
+            RunState::Running | RunState::Paused => format!("10.0.{}.{}", serial / 256 % 256, serial % 256),
+            RunState::Created | RunState::Exited | RunState::Between => String::new(),
+        };
+        container.seen.networks.entry(network.to_owned()).or_insert(address);
+        let aliases = aliases.iter().cloned().collect();
+        container.seen.aliases.insert(network.to_owned(), aliases);
+        Ok(())
+    }
+
+    /// A server reads its configuration again.
+    pub fn load(&mut self, at: usize) {
+        let loaded = conf::parse(self.containers[at].text("postgresql.conf"));
+        let version = self.containers[at].conf_version();
+        if let Some(process) = &mut self.containers[at].process
+            && matches!(process.phase, Phase::Up | Phase::Starting)
+            && conf::complaint(&loaded).is_none()
+        {
+            process.server.loaded = loaded;
+            process.server.loaded_version = version;
+        }
+    }
+}
+
+fn observed(spec: &NamedSpec) -> NamedObserved {
+    NamedObserved {
+        name: spec.name.clone(),
+        labels: spec.labels.clone(),
+    }
+}

@@ -1,0 +1,197 @@
+//! What must never happen. Looked at in the world and not in the agent, after every step.
+//!
+//! 1. Never two members that take writes while clients reach both. Clients reach a member whose processes run, awake,
+//!    on a network: by the port that is published, or by a name. A member that a user started by hand, or promoted by
+//!    hand, counts as the user's doing for as long as that process lives: the agent must not add a second writer of its
+//!    own making, and it cannot undo in no time what somebody does behind its back.
+//! 2. No acknowledged row is missing at rest, but those that a user gave up: by a forced promotion, what its target did
+//!    not have then; by destroying a volume, what no other volume had.
+//! 3. The agent destroys no volume with a row in it that no other volume has. By content, not by numbers.
+//! 4. The agent promotes nobody while it cannot know that no other member takes writes, and destroys nothing without a
+//!    primary that answers.
+//! 5. At rest every member streams the primary's own log, nothing is left to plan, and what is not ours is untouched.
+
+use std::collections::BTreeMap;
+
+use reconciler::model::container::{ContainerSpec, RunState};
+use reconciler::model::labels;
+use reconciler::model::postgres::ControlState;
+
+use super::container::By;
+use super::volume::Volume;
+use super::world::World;
+
+/// What the agent was last told of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glimpse {
+    /// The engine says that it does not run, and its control file was read or is not there.
+    Stopped,
+    /// The engine says that it does not run, and its control file could not be read.
+    Unread,
+    /// Its server says that it is a standby.
+    Standby,
+    /// Its server says that it is a primary.
+    Primary,
+    /// Its server said why it does not answer yet, or any more.
+    Busy,
+    /// Nothing is known.
+    Unknown,
+}
+
+/// What must never happen, and whether it did.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// What happened that must not.
+    pub violation: Option<String>,
+    /// The member whose promotion a user forced, until it is done.
+    pub forced: Option<String>,
+    /// What the agent was last told, by container. It forgets with the agent.
+    pub glimpses: BTreeMap<String, Glimpse>,
+    /// The volumes that are not ours, as they were.
+    pub foreign: Vec<String>,
+    /// Whether a user asked for the cluster's deletion with its data.
+    pub is_purging: bool,
+}
+
+impl World {
+    /// Something happened that must not. The first counts: the others may follow from it.
+    pub fn violated(&mut self, what: &str) {
+        if self.watch.violation.is_none() {
+            self.watch.violation = Some(what.to_owned());
+            self.tell("INVARIANT", || what.to_owned());
+        }
+    }
+
+    /// Looks at what can be seen at any moment.
+    pub fn check(&mut self) {
+        let mut count = 0;
+        for container in &self.containers {
+            let is_own = container.accepts_writes() && container.is_reached() && container.writer_by() == By::Agent;
+            count += usize::from(is_own);
+        }
+        if count > 1 {
+            let writers = self
+                .writers()
+                .into_iter()
+                .map(|at| self.containers[at].member().to_owned());
+            let names = writers.collect::<Vec<_>>().join(" and ");
+            self.violated(&format!("two members take writes and clients reach both: {names}"));
+        }
+    }
+
+    /// The agent is about to promote.
+    pub fn check_promotion(&mut self, at: usize) {
+        let target = self.containers[at].member().to_owned();
+        for other in 0..self.containers.len() {
+            let container = &self.containers[other];
+            if other == at || container.member().is_empty() {
+                continue;
+            }
+            let Some(data) = self.data(other).filter(|data| !data.is_standby) else {
+                continue;
+            };
+            // Whoever runs on a primary's data takes writes, or will in a moment.
+            let runs = matches!(container.seen.state, RunState::Running | RunState::Paused);
+            let is_recorded = data.control.state == ControlState::ShutDown;
+            let glimpse = self.watch.glimpses.get(&container.seen.name).copied();
+            let is_forced = self.watch.forced.as_deref() == Some(target.as_str());
+            let member = container.member().to_owned();
+            if runs && container.writer_by() == By::Agent {
+                return self.violated(&format!("{target} is promoted although {member} runs, as a primary"));
+            }
+            if !runs && !is_forced && is_recorded && glimpse == Some(Glimpse::Unread) {
+                return self.violated(&format!(
+                    "{target} is promoted although nobody knows how {member} stopped"
+                ));
+            }
+        }
+    }
+
+    /// The agent is about to destroy a volume.
+    pub fn check_destruction(&mut self, volume: usize) {
+        if self.watch.is_purging {
+            return;
+        }
+        let name = self.volumes[volume].seen.name.clone();
+        if !self.watch.glimpses.values().any(|glimpse| *glimpse == Glimpse::Primary) {
+            self.violated(&format!("{name} is destroyed although no primary was seen to answer"));
+        }
+        let Some(data) = self.volumes[volume].content.data() else {
+            return;
+        };
+        let part = self.wal.last_data(data.place);
+        let mut others = self.volumes.iter().enumerate().filter(|(at, _)| *at != volume);
+        let is_elsewhere = others.any(|(_, other)| {
+            let place = other.content.data().map(|data| data.place);
+            place.is_some_and(|place| self.wal.contains(place, part))
+        });
+        if !is_elsewhere {
+            self.violated(&format!("{name} is destroyed, and held rows that no other volume has"));
+        }
+    }
+
+    /// The agent makes a container.
+    pub fn check_secrets(&mut self, spec: &ContainerSpec) {
+        let text = format!("{spec:?}");
+        if self
+            .passwords
+            .all()
+            .iter()
+            .any(|password| text.contains(password.as_str()))
+        {
+            self.violated(&format!("a password is in what the engine shows of {}", spec.name));
+        }
+    }
+
+    /// Looks at the world at rest.
+    pub fn check_rest(&mut self, members: usize) {
+        let writers = self.writers();
+        let [primary] = writers.as_slice() else {
+            let names: Vec<&str> = writers.iter().map(|at| self.containers[*at].member()).collect();
+            let text = format!("at rest the members that take writes are: {}", names.join(" and "));
+            return self.violated(&text);
+        };
+        let Some(place) = self.data(*primary).map(|data| data.place) else {
+            return self.violated("at rest the primary has no data");
+        };
+        let missing = self.clients.missing(self, place);
+        if missing > 0 {
+            let name = self.containers[*primary].member().to_owned();
+            self.violated(&format!("{missing} acknowledged rows are missing on {name}"));
+        }
+        let serial = self.containers[*primary].serial;
+        let mut streaming = 0;
+        for at in 0..self.containers.len() {
+            let Some(own) = self.data(at).map(|data| data.place) else {
+                continue;
+            };
+            let member = self.containers[at].member().to_owned();
+            if at != *primary && self.link(at).is_some_and(|link| link.source == serial) {
+                streaming += 1;
+                if !self.wal.contains(place, own) {
+                    self.violated(&format!("{member} streams, and has rows that the primary never had"));
+                }
+            }
+        }
+        if streaming + 1 != members {
+            self.violated(&format!("at rest {streaming} replicas stream, of {}", members - 1));
+        }
+        let foreign = self.foreign();
+        if foreign != self.watch.foreign {
+            self.violated("what is not ours was touched");
+        }
+    }
+
+    /// What is not ours, described.
+    pub fn foreign(&self) -> Vec<String> {
+        let is_foreign = |found: &BTreeMap<String, String>| !found.contains_key(labels::UID);
+        let volumes = self.volumes.iter().filter(|volume| is_foreign(&volume.seen.labels));
+        let containers = self.containers.iter().filter(|one| is_foreign(&one.seen.labels));
+        let networks = self.networks.iter().filter(|one| is_foreign(&one.labels));
+        let described = volumes.map(|Volume { seen, .. }| format!("{seen:?}"));
+        described
+            .chain(containers.map(|one| format!("{:?}", one.seen)))
+            .chain(networks.map(|one| format!("{one:?}")))
+            .collect()
+    }
+}

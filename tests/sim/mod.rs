@@ -1,0 +1,45 @@
+//! A deterministic world for the agent: an engine, PostgreSQL servers, clients, users and accidents, all from one seed and
+//! in a time of their own. The agent in it is the real one, behind the same `host` traits as in production.
+//!
+//! | room | what it models |
+//! |---|---|
+//! | `world` | all of it, and how time passes |
+//! | `engine` | the engine's calls |
+//! | `container`, `server` | a container, and the entry point and PostgreSQL in it |
+//! | `volume`, `wal`, `catalog` | what lies on disk; the logs of all servers as one tree |
+//! | `replication` | base backups, streams, replay, slots |
+//! | `sql`, `facts`, `conf` | what a server does, says, and makes of its configuration |
+//! | `clients` | who writes, and what was acknowledged |
+//! | `faults`, `accidents` | what goes wrong with calls, and with the world |
+//! | `invariants` | what must never happen |
+//! | `host` | the world behind the agent's traits |
+//! | `stage` | the agent's lives, its users, and when all is at rest |
+//! | `schedule` | a run from a seed |
+//! | `story` | what happened, for people |
+//!
+//! What is simplified: a record is flushed at once where it is written, so an acknowledged row survives every kill; rows
+//! that were written and not acknowledged do not exist. A base backup is a copy of the moment in which it ends.
+
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
+mod accidents;
+mod catalog;
+mod clients;
+mod conf;
+mod container;
+mod engine;
+mod facts;
+mod faults;
+mod host;
+mod invariants;
+mod replication;
+mod rng;
+pub mod schedule;
+mod secrets;
+mod server;
+mod sql;
+pub mod stage;
+mod story;
+mod volume;
+mod wal;
+mod world;

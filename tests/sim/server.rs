@@ -1,0 +1,401 @@
+//! What goes on inside a container: the entry point as `start.sh` has it, and PostgreSQL from start to stop.
+
+use std::collections::BTreeMap;
+
+use reconciler::model::postgres::ControlState;
+
+use super::catalog::Catalog;
+use super::conf;
+use super::container::{By, Phase, Process, Server};
+use super::volume::{Content, ControlFile, Data};
+use super::wal::Kind;
+use super::world::World;
+
+/// Where every log begins.
+const FIRST_LSN: u64 = 0x0100_0000;
+/// A checkpoint's size in the log.
+const CHECKPOINT_BYTES: u64 = 0x78;
+/// `wal_sender_timeout`.
+pub const SENDER_TIMEOUT: u64 = 60_000;
+
+impl World {
+    /// A container's process starts.
+    pub fn launch(&mut self, at: usize, by: By) {
+        let until = self.now + self.takes((5, 30));
+        self.containers[at].process = Some(Process {
+            phase: Phase::Entry,
+            begun: self.now,
+            until,
+            kill_at: None,
+            is_frozen: false,
+            slow_until: 0,
+            silent_since: None,
+            by,
+            server: Server::default(),
+        });
+    }
+
+    fn turn(&mut self, at: usize, phase: Phase, range: (u64, u64)) {
+        let until = self.now + self.takes(range);
+        if let Some(process) = &mut self.containers[at].process {
+            process.phase = phase;
+            process.begun = self.now;
+            process.until = until;
+            // `pg_isready` fails while there is no server, but for a seed, which the health check knows of.
+            let is_silent = matches!(process.phase, Phase::Initialising | Phase::Starting);
+            process.silent_since = is_silent.then_some(self.now);
+        }
+    }
+
+    /// What is due in a container happens.
+    pub fn progress(&mut self, at: usize) {
+        let Some(process) = &self.containers[at].process else {
+            return;
+        };
+        if process.kill_at.is_some_and(|kill_at| kill_at <= self.now) {
+            return self.exit(at, 137, "the engine killed it");
+        }
+        match process.phase.clone() {
+            Phase::Entry => self.enter(at),
+            Phase::Initialising => self.initialised(at),
+            Phase::Seeding { source, .. } => self.seeded(at, source),
+            Phase::Starting => self.started(at),
+            Phase::Stopping => self.stopped(at),
+            Phase::Up => self.happens(at),
+        }
+    }
+
+    fn fail(&mut self, at: usize, code: i64, line: &str) {
+        self.containers[at].say(line.to_owned());
+        self.exit(at, code, line);
+    }
+
+    /// PostgreSQL's words for a standby with smaller limits than its primary had.
+    fn fail_for_limits(&mut self, at: usize, own: &BTreeMap<String, i64>) {
+        let needed = self
+            .data(at)
+            .map(|data| self.limits[data.limits].clone())
+            .unwrap_or_default();
+        self.containers[at].say("FATAL:  recovery aborted because of insufficient parameter settings".to_owned());
+        let short = needed
+            .iter()
+            .find(|(name, least)| own.get(*name).is_some_and(|has| has < *least));
+        let detail = short.map(|(name, least)| {
+            let has = own.get(name).copied().unwrap_or_default();
+            format!(
+                "DETAIL:  {name} = {has} is a lower setting than on the primary server, where its value was {least}."
+            )
+        });
+        self.fail(at, 1, &detail.unwrap_or_default());
+    }
+
+    fn enter(&mut self, at: usize) {
+        let role = self.containers[at].text("role").to_owned();
+        let Some(volume) = self.volume(self.containers[at].volume()) else {
+            return self.fail(at, 1, "the volume is gone");
+        };
+        let content = &mut self.volumes[volume].content;
+        let has_data = content.data().is_some();
+        let is_empty = matches!(content, Content::Empty | Content::Partial);
+        match role.as_str() {
+            "bootstrap" | "replica" if !has_data && !is_empty => {
+                self.fail(at, 80, "reconciler: the data directory is damaged");
+            }
+            "bootstrap" if !has_data => {
+                *content = Content::Partial;
+                self.turn(at, Phase::Initialising, self.pace.initdb);
+            }
+            "primary" if !has_data => {
+                self.fail(at, 79, "reconciler: a primary is never initialised empty");
+            }
+            "replica" if !has_data => self.begin_seed(at),
+            "bootstrap" => self.boot(at),
+            "primary" | "replica" => {
+                if let Some(data) = content.data_mut() {
+                    data.is_standby = role == "replica";
+                }
+                self.boot(at);
+            }
+            _ => self.fail(at, 78, "reconciler: no role was delivered; refusing to start"),
+        }
+    }
+
+    fn initialised(&mut self, at: usize) {
+        let place = self.wal.root(FIRST_LSN);
+        let container = &self.containers[at];
+        let password = container.files.get("superuser.password");
+        let password = password.and_then(|file| file.secrets.values().next().cloned());
+        self.catalogs.push(Catalog::new(&password.unwrap_or_default()));
+        self.limits.push(BTreeMap::new());
+        let data = Data {
+            system_identifier: 7_000_000_000 + self.next_serial(),
+            place,
+            replayed: 0,
+            timeline: 1,
+            control: ControlFile {
+                state: ControlState::ShutDown,
+                checkpoint: FIRST_LSN,
+                timeline: 1,
+            },
+            last_checkpoint: (FIRST_LSN, 1),
+            is_standby: false,
+            slots: BTreeMap::new(),
+            auto_conf: BTreeMap::new(),
+            catalog: self.catalogs.len() - 1,
+            limits: self.limits.len() - 1,
+            oldest: FIRST_LSN,
+        };
+        if let Some(volume) = self.volume(self.containers[at].volume()) {
+            self.volumes[volume].content = Content::Data(Box::new(data));
+        }
+        self.boot(at);
+    }
+
+    /// PostgreSQL starts on the data that is there.
+    pub fn boot(&mut self, at: usize) {
+        if !self.containers[at].files.contains_key("postgresql.conf") {
+            return self.fail(at, 1, "postgres: could not access the server configuration file");
+        }
+        let loaded = conf::parse(self.containers[at].text("postgresql.conf"));
+        if let Some(complaint) = conf::complaint(&loaded) {
+            return self.fail(at, 1, &format!("FATAL:  {complaint}"));
+        }
+        let version = self.containers[at].conf_version();
+        let lag = (self.takes(self.pace.lag), self.takes(self.pace.lag));
+        let Some(data) = self.data_mut(at) else {
+            return;
+        };
+        let is_clean = matches!(
+            data.control.state,
+            ControlState::ShutDown | ControlState::ShutDownInRecovery
+        );
+        let in_recovery = data.is_standby;
+        if in_recovery {
+            data.control.state = ControlState::InArchiveRecovery;
+        } else if !is_clean {
+            data.control.state = ControlState::InCrashRecovery;
+        }
+        let (low, high) = self.pace.start;
+        let recovery = if is_clean { 0 } else { self.takes(self.pace.recovery) };
+        self.turn(at, Phase::Starting, (low + recovery, high + recovery));
+        if let Some(process) = &mut self.containers[at].process {
+            process.server = Server {
+                in_recovery,
+                at_start: loaded.clone(),
+                loaded,
+                loaded_version: version,
+                checkpoint_at: u64::MAX,
+                receive_lag: lag.0,
+                replay_lag: lag.1,
+                ..Server::default()
+            };
+        }
+    }
+
+    fn started(&mut self, at: usize) {
+        let Some(data) = self.data(at).cloned() else {
+            return self.fail(at, 1, "FATAL:  could not open file \"global/pg_control\"");
+        };
+        let Some(process) = &self.containers[at].process else {
+            return;
+        };
+        let own = conf::limits(&process.server.loaded);
+        let in_recovery = process.server.in_recovery;
+        self.replay(at, true);
+        if self.containers[at]
+            .process
+            .as_ref()
+            .is_some_and(|process| process.server.is_stuck)
+        {
+            return self.fail_for_limits(at, &own);
+        }
+        if !in_recovery {
+            if data.control.state != ControlState::ShutDown {
+                self.write(at, CHECKPOINT_BYTES, Kind::Checkpoint);
+                self.note_checkpoint(at, ControlState::InProduction);
+            }
+            if self.limits[data.limits] != own {
+                self.limits.push(own);
+                let limits = self.limits.len() - 1;
+                self.write(at, 0x60, Kind::Limits(limits));
+            }
+            if let Some(data) = self.data_mut(at) {
+                data.control.state = ControlState::InProduction;
+            }
+            self.confirmed(at);
+        }
+        let next = self.now + self.takes(self.pace.checkpoint);
+        if let Some(process) = &mut self.containers[at].process {
+            process.phase = Phase::Up;
+            process.silent_since = None;
+            process.server.checkpoint_at = next;
+        }
+        let name = self.containers[at].seen.name.clone();
+        let word = if in_recovery { "a standby" } else { "a primary" };
+        self.tell(&name, || format!("answers as {word}"));
+        if !in_recovery {
+            self.check();
+        }
+    }
+
+    /// Asks a server to stop as SIGINT does. What is no server yet and no seed does not listen.
+    pub fn interrupt(&mut self, at: usize) {
+        let Some(process) = &self.containers[at].process else {
+            return;
+        };
+        match process.phase {
+            Phase::Entry | Phase::Initialising | Phase::Stopping => {}
+            Phase::Seeding { .. } => self.fail(at, 81, "reconciler: seeding was interrupted"),
+            Phase::Starting => self.fail(at, 0, "the database system is shut down"),
+            Phase::Up => {
+                self.turn(at, Phase::Stopping, self.pace.stop);
+                let name = self.containers[at].seen.name.clone();
+                self.tell(&name, || "is stopping".to_owned());
+            }
+        }
+    }
+
+    fn stopped(&mut self, at: usize) {
+        let serial = self.containers[at].serial;
+        let in_recovery = self.containers[at]
+            .process
+            .as_ref()
+            .is_some_and(|process| process.server.in_recovery);
+        let standbys: Vec<usize> = (0..self.containers.len())
+            .filter(|other| self.link(*other).is_some_and(|link| link.source == serial))
+            .collect();
+        if in_recovery {
+            if let Some(data) = self.data_mut(at) {
+                data.control = ControlFile {
+                    state: ControlState::ShutDownInRecovery,
+                    checkpoint: data.last_checkpoint.0,
+                    timeline: data.last_checkpoint.1,
+                };
+            }
+            return self.exit(at, 0, "stopped");
+        }
+        // Its WAL senders wait for whoever is connected and does not answer, up to wal_sender_timeout.
+        let is_waited_for = standbys.iter().any(|standby| !self.containers[*standby].is_awake());
+        if let Some(process) = &mut self.containers[at].process
+            && is_waited_for
+            && self.now - process.begun < SENDER_TIMEOUT
+        {
+            process.until = self.now + 500;
+            return;
+        }
+        self.write(at, CHECKPOINT_BYTES, Kind::Checkpoint);
+        self.note_checkpoint(at, ControlState::ShutDown);
+        for standby in standbys {
+            if self.containers[standby].is_awake() {
+                self.receive(standby, at, true);
+            }
+        }
+        self.exit(at, 0, "stopped");
+    }
+
+    /// What is due in a server that answers: the end of a promotion, a checkpoint.
+    fn happens(&mut self, at: usize) {
+        let next = self.now + self.takes(self.pace.checkpoint);
+        let Some(server) = self.containers[at].up_mut() else {
+            return;
+        };
+        if server.promoted_at.is_some_and(|promoted_at| promoted_at <= self.now) {
+            server.promoted_at = None;
+            return self.promoted(at);
+        }
+        server.checkpoint_at = next;
+        if !server.in_recovery {
+            self.checkpoint(at);
+        }
+    }
+
+    fn promoted(&mut self, at: usize) {
+        let next = self.now + self.takes(self.pace.checkpoint);
+        let Some(server) = self.containers[at].up_mut() else {
+            return;
+        };
+        server.in_recovery = false;
+        server.link = None;
+        server.is_stuck = false;
+        server.checkpoint_at = next;
+        self.replay(at, true);
+        let Some(data) = self.data(at) else {
+            return;
+        };
+        let (place, timeline) = (data.place, data.timeline + 1);
+        self.confirmed(at);
+        let place = self.wal.fork(place, timeline);
+        if let Some(data) = self.data_mut(at) {
+            data.place = place;
+            data.timeline = timeline;
+            data.is_standby = false;
+            data.control.state = ControlState::InProduction;
+        }
+        self.write(at, 0x40, Kind::NewTimeline);
+        // Who streamed from it has to ask for the new timeline.
+        let serial = self.containers[at].serial;
+        for other in 0..self.containers.len() {
+            if self.link(other).is_some_and(|link| link.source == serial) {
+                self.cut_link(other);
+            }
+        }
+        let name = self.containers[at].seen.name.clone();
+        self.tell(&name, || format!("is promoted, on timeline {timeline}"));
+        self.event();
+        self.check();
+    }
+
+    /// Whom a user confirmed as the primary with `--force` is it from now on: what only others have is given up.
+    fn confirmed(&mut self, at: usize) {
+        if self.watch.forced.as_deref() == Some(self.containers[at].member())
+            && let Some(place) = self.data(at).map(|data| data.place)
+        {
+            self.watch.forced = None;
+            self.give_up_beyond(&[place]);
+        }
+    }
+
+    /// A checkpoint of a running primary: the control file learns of it, and the log before it goes.
+    pub fn checkpoint(&mut self, at: usize) {
+        self.write(at, CHECKPOINT_BYTES, Kind::Checkpoint);
+        self.note_checkpoint(at, ControlState::InProduction);
+        self.recycle(at);
+    }
+
+    fn note_checkpoint(&mut self, at: usize, state: ControlState) {
+        let Some(data) = self.data(at) else {
+            return;
+        };
+        let place = data.place;
+        let start = self
+            .wal
+            .record(place, place.count.saturating_sub(1))
+            .map_or(0, |record| record.start);
+        let timeline = self.wal.timeline(place);
+        if let Some(data) = self.data_mut(at) {
+            data.control = ControlFile {
+                state,
+                checkpoint: start,
+                timeline,
+            };
+            data.last_checkpoint = (start, timeline);
+        }
+    }
+
+    /// A primary writes a record, and has it in its tables.
+    pub fn write(&mut self, at: usize, bytes: u64, kind: Kind) {
+        let Some(data) = self.data(at) else {
+            return;
+        };
+        let place = self.wal.append(data.place, bytes, kind, self.now);
+        if let Some(data) = self.data_mut(at) {
+            data.place = place;
+            data.replayed = place.count;
+            match kind {
+                Kind::Catalog(catalog) => data.catalog = catalog,
+                Kind::Limits(limits) => data.limits = limits,
+                Kind::Row | Kind::Checkpoint | Kind::NewTimeline => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The agent's lives in a world, and what its users do: they edit the manifest, give commands, and wait.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use reconciler::agent::Agent;
+use reconciler::agent::clock::Clock;
+use reconciler::agent::runner::Run;
+use reconciler::agent::view::{ReplyView, ResourceView};
+use reconciler::kinds::Request;
+use reconciler::manifest::load::{Document, Loaded};
+use reconciler::store::{SecretFiles, Shelf, Store};
+use serde_json::{Value, json};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use super::accidents::Accident;
+use super::host::SimHost;
+use super::rng::Rng;
+use super::story;
+use super::world::{EPOCH, Pace, World};
+
+/// The cluster's kind and name.
+const KEY: (&str, &str) = ("PostgresCluster", "pg");
+/// How long nothing may be left to do until that counts as rest: two rounds of looking without being asked.
+const REST: Duration = Duration::from_secs(11);
+
+/// Why a script ends early: what it waited for did not come, or an invariant is violated.
+#[derive(Debug)]
+pub struct Ended;
+
+/// What a script's steps come to.
+pub type Played<T = ()> = Result<T, Ended>;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What happened that must not.
+    pub violation: Option<String>,
+    /// The story, if it was told.
+    pub lines: Vec<String>,
+    /// How many rows were acknowledged, and how many of them users gave up.
+    pub rows: (u64, u64),
+    /// How often the agent changed something, or tried to.
+    pub writes: u64,
+    /// How long it took in the world's own time, in ms.
+    pub lasted: u64,
+}
+
+/// A world with an agent in it.
+#[derive(Debug)]
+pub struct Stage {
+    /// The world.
+    pub host: SimHost,
+    agent: RefCell<Option<Rc<Agent<SimHost>>>>,
+    shelf: Shelf,
+    spec: RefCell<Value>,
+}
+
+/// Plays a script in a world of a seed.
+pub fn play(rng: Rng, pace: Pace, is_told: bool, script: impl AsyncFnOnce(&Rc<Stage>) -> Played) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O needs nothing");
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        let host = SimHost::new(World::new(rng, pace, is_told));
+        let _guard = is_told.then(|| story::listen(host.start()));
+        let stage = Rc::new(Stage {
+            host,
+            agent: RefCell::default(),
+            shelf: Shelf::default(),
+            spec: RefCell::new(json!({"image": "postgres:17", "replicas": 2})),
+        });
+        let pumped = Rc::clone(&stage);
+        tokio::task::spawn_local(async move {
+            pumped
+                .host
+                .pump(|| {
+                    if let Some(agent) = &*pumped.agent.borrow() {
+                        agent.wake_uid(None);
+                    }
+                })
+                .await;
+        });
+        tokio::task::spawn_local(Rc::clone(&stage).live());
+        let ended = script(&stage).await;
+        let outcome = stage.outcome(ended.is_ok());
+        stage.agent.replace(None);
+        outcome
+    }))
+}
+
+impl Stage {
+    fn outcome(&self, is_played: bool) -> Outcome {
+        let writes = self.host.writes();
+        self.host.see(|world| Outcome {
+            violation: match (world.watch.violation.take(), is_played) {
+                (None, false) => Some("the script ended early".to_owned()),
+                (violation, _) => violation,
+            },
+            lines: world.story.take(),
+            rows: (world.clients.rows, world.clients.given_up),
+            writes,
+            lasted: world.now,
+        })
+    }
+
+    /// One life of the agent after the other, each on what the one before it left on disk.
+    async fn live(self: Rc<Self>) {
+        let clock = Clock::Runtime {
+            start: self.host.start(),
+            at: EPOCH,
+        };
+        loop {
+            let secrets = Rc::new(SecretFiles::new(Path::new("/nonexistent")));
+            let store = Store::on(&self.shelf);
+            let Ok(agent) = Agent::at(clock, self.host.clone(), store, (secrets, Vec::new())) else {
+                return self.host.with(|world| world.violated("the agent does not start"));
+            };
+            self.agent.replace(Some(Rc::clone(&agent)));
+            self.declare();
+            self.host.with(|world| world.tell("agent", || "starts".to_owned()));
+            let life = LocalSet::new();
+            life.run_until(async {
+                tokio::select! {
+                    biased;
+                    () = self.host.death() => {}
+                    () = agent.run() => {}
+                }
+            })
+            .await;
+            self.agent.replace(None);
+            drop(life);
+            let pause = self.host.with(|world| {
+                world.watch.glimpses.clear();
+                world.rng.between((50, 3000))
+            });
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// The manifest says what it says now.
+    fn declare(&self) {
+        let document = Document {
+            kind: KEY.0.to_owned(),
+            name: KEY.1.to_owned(),
+            labels: Default::default(),
+            annotations: Default::default(),
+            spec: self.spec.borrow().clone(),
+            file: "pg.yaml".to_owned(),
+            line: 1,
+        };
+        if let Some(agent) = &*self.agent.borrow() {
+            agent.take(Loaded {
+                documents: vec![document],
+                ..Loaded::default()
+            });
+        }
+    }
+
+    /// Edits the manifest.
+    pub fn edit(&self, words: &str, edit: impl FnOnce(&mut Value)) {
+        self.host
+            .with(|world| world.tell("user", || format!("edits the manifest: {words}")));
+        edit(&mut self.spec.borrow_mut());
+        self.declare();
+    }
+
+    /// What the manifest says.
+    pub fn spec(&self) -> Value {
+        self.spec.borrow().clone()
+    }
+
+    /// The agent's view of the cluster, while it lives.
+    pub fn view(&self) -> Option<ResourceView> {
+        Some(self.runner()?.view())
+    }
+
+    fn runner(&self) -> Option<Rc<dyn Run>> {
+        let agent = self.agent.borrow();
+        agent.as_ref()?.runner(&(KEY.0.to_owned(), KEY.1.to_owned()))
+    }
+
+    /// Gives a command.
+    pub fn request(&self, request: &Request) -> Option<ReplyView> {
+        let reply = self.runner()?.request(request);
+        if let Request::Promote {
+            member,
+            force: true,
+            dry_run: false,
+        } = request
+            && reply.accepted
+        {
+            self.host.with(|world| world.watch.forced = Some(member.clone()));
+        }
+        self.host.with(|world| {
+            world.tell("user", || format!("{request:?}: {}", reply.message));
+        });
+        Some(reply)
+    }
+
+    /// Pauses the cluster's care, or goes on with it.
+    pub fn set_paused(&self, paused: bool) {
+        let done = self.runner().map(|runner| runner.set_paused(paused));
+        let word = if paused { "pauses" } else { "resumes" };
+        self.host
+            .with(|world| world.tell("user", || format!("{word} the cluster: {}", done.is_some())));
+    }
+
+    /// The agent dies, and its state directory is lost.
+    pub fn lose_state(&self) {
+        self.host.with(|world| {
+            world.tell("accident", || "the state directory is lost".to_owned());
+            world.passwords.clear();
+        });
+        self.host.crash();
+        self.shelf.clear();
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, ms: u64) -> Played {
+        sleep(Duration::from_millis(ms)).await;
+        self.host.see(|world| {
+            if world.watch.violation.is_some() {
+                Err(Ended)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, what: &str, limit_ms: u64, holds: impl Fn(&Stage) -> bool) -> Played {
+        let mut waited = 0;
+        while !holds(self) {
+            if waited > limit_ms {
+                let view = self.view();
+                let text = format!("waited in vain until {what}; {}", described(view.as_ref()));
+                self.host.with(|world| world.violated(&text));
+                return Err(Ended);
+            }
+            self.pass(250).await?;
+            waited += 250;
+        }
+        Ok(())
+    }
+
+    /// Whether all is as it should be and nothing is left to do.
+    pub fn is_ready(&self) -> bool {
+        let Some(runner) = self.runner() else {
+            return false;
+        };
+        let view = runner.view();
+        view.status.is_ready() && view.status.observed_generation == view.generation && runner.plan().steps.is_empty()
+    }
+
+    /// Waits until the agent is content for the first time.
+    pub async fn bring_up(&self) -> Played {
+        self.until("the cluster is ready", 180_000, Stage::is_ready).await
+    }
+
+    /// Waits for rest, doing what the agent says that a user has to do, and looks at the world then.
+    pub async fn settle(&self) -> Played {
+        let limit_ms = 1_800_000;
+        let mut waited = 0;
+        loop {
+            self.pass(1_000).await?;
+            waited += 1_000;
+            if self.is_ready() {
+                let before = self.host.writes();
+                self.pass(u64::try_from(REST.as_millis()).unwrap_or(0)).await?;
+                if self.is_ready() && self.host.writes() == before {
+                    break;
+                }
+            }
+            if self.view().is_some_and(|view| view.paused) {
+                self.set_paused(false);
+            }
+            if waited % 60_000 == 0 {
+                self.obey();
+            }
+            if waited > limit_ms {
+                let text = format!("it does not come to rest; {}", described(self.view().as_ref()));
+                self.host.with(|world| world.violated(&text));
+                return Err(Ended);
+            }
+        }
+        let members = self.spec.borrow()["replicas"].as_u64().unwrap_or(0) + 1;
+        self.host.with(|world| {
+            world.check_rest(usize::try_from(members).unwrap_or(0));
+            world.watch.forced = None;
+        });
+        self.pass(0).await
+    }
+
+    /// Does what the agent asks of its user: the command that its own words name.
+    fn obey(&self) {
+        let Some(view) = self.view() else {
+            return;
+        };
+        for note in &view.status.notes {
+            let words: Vec<&str> = note.split('`').collect();
+            let commands = words.iter().skip(1).step_by(2);
+            for command in commands {
+                let words: Vec<&str> = command.split_whitespace().collect();
+                if let ["docker", "rm", "-f", container] = words.as_slice() {
+                    self.host.with(|world| {
+                        if let Some(at) = world.find(container) {
+                            world.befall(at, Accident::Removed);
+                        }
+                    });
+                }
+                if let ["reconciler", "promote", member, "--force"] = words.as_slice() {
+                    let member = match *member {
+                        // It leaves the choice to its user.
+                        "MEMBER" => self.fullest(),
+                        member => Some(member.to_owned()),
+                    };
+                    if let Some(member) = member {
+                        self.request(&Request::Promote {
+                            member,
+                            force: true,
+                            dry_run: false,
+                        });
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The member with the longest log.
+    fn fullest(&self) -> Option<String> {
+        self.host.see(|world| {
+            let all = (0..world.containers.len()).filter_map(|at| {
+                let data = world.data(at)?;
+                Some((
+                    (data.timeline, world.wal.end(data.place)),
+                    world.containers[at].member().to_owned(),
+                ))
+            });
+            all.max().map(|(_, member)| member)
+        })
+    }
+}
+
+fn described(view: Option<&ResourceView>) -> String {
+    let Some(view) = view else {
+        return "the agent does not live".to_owned();
+    };
+    let conditions = view.status.conditions.iter();
+    let conditions: Vec<String> = conditions
+        .map(|c| format!("{}={:?} ({}: {})", c.kind, c.status, c.reason, c.message))
+        .collect();
+    format!("{}; {}", conditions.join("; "), view.status.notes.join("; "))
+}

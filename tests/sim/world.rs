@@ -1,0 +1,238 @@
+//! The host: an engine, its objects, the servers in its containers, and the clients. Time is in milliseconds and goes on
+//! only when somebody asks what is now; until then nothing has to be worked out.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use reconciler::model::container::{Health, NamedObserved, RunState};
+
+use super::catalog::Catalog;
+use super::clients::Clients;
+use super::container::{Container, Phase};
+use super::faults::Faults;
+use super::invariants::Watch;
+use super::rng::Rng;
+use super::secrets::Passwords;
+use super::story::Story;
+use super::volume::{Data, Volume};
+use super::wal::Wal;
+
+/// The time at which every story begins, in seconds since the epoch.
+pub const EPOCH: i64 = 1_700_000_000;
+
+/// How long things take in one world, as ranges in ms.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// From the start of a container to its server's first answer.
+    pub start: (u64, u64),
+    /// `initdb`.
+    pub initdb: (u64, u64),
+    /// A base backup.
+    pub seed: (u64, u64),
+    /// A clean stop.
+    pub stop: (u64, u64),
+    /// The recovery after a crash.
+    pub recovery: (u64, u64),
+    /// A promotion.
+    pub promotion: (u64, u64),
+    /// Until a record arrives, and until it is replayed.
+    pub lag: (u64, u64),
+    /// Between checkpoints, and until the first one after a promotion.
+    pub checkpoint: (u64, u64),
+    /// Between the clients' writes.
+    pub tick: u64,
+}
+
+/// The host.
+#[derive(Debug)]
+pub struct World {
+    /// The time.
+    pub now: u64,
+    /// Chance.
+    pub rng: Rng,
+    /// How long things take.
+    pub pace: Pace,
+    /// All logs.
+    pub wal: Wal,
+    /// All states of databases' insides.
+    pub catalogs: Vec<Catalog>,
+    /// All limits that a primary ever had.
+    pub limits: Vec<BTreeMap<String, i64>>,
+    /// Containers, ours and others.
+    pub containers: Vec<Container>,
+    /// Volumes, ours and others.
+    pub volumes: Vec<Volume>,
+    /// Networks, ours and others.
+    pub networks: Vec<NamedObserved>,
+    /// The passwords that the agent knows.
+    pub passwords: Rc<Passwords>,
+    /// Until when the engine answers nobody.
+    pub engine_down_until: u64,
+    /// When the agent hears of what happened on the engine.
+    pub news: Vec<u64>,
+    /// The clients.
+    pub clients: Clients,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// What happened.
+    pub story: Story,
+    /// What must never happen, and whether it did.
+    pub watch: Watch,
+    /// How many things were made.
+    pub serial: u64,
+    next_tick: u64,
+}
+
+impl World {
+    /// An empty host.
+    pub fn new(mut rng: Rng, pace: Pace, tells: bool) -> Self {
+        let faults = Faults::new(&mut rng);
+        World {
+            now: 0,
+            rng,
+            pace,
+            wal: Wal::default(),
+            catalogs: Vec::new(),
+            limits: Vec::new(),
+            containers: Vec::new(),
+            volumes: Vec::new(),
+            networks: Vec::new(),
+            passwords: Rc::default(),
+            engine_down_until: 0,
+            news: Vec::new(),
+            clients: Clients::default(),
+            faults,
+            story: Story::new(tells),
+            watch: Watch::default(),
+            serial: 0,
+            next_tick: 0,
+        }
+    }
+
+    /// Draws how long something takes.
+    pub fn takes(&mut self, range: (u64, u64)) -> u64 {
+        self.rng.between(range)
+    }
+
+    /// Tells what happened.
+    pub fn tell(&mut self, actor: &str, text: impl FnOnce() -> String) {
+        self.story.tell(self.now, actor, text);
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, to: u64) {
+        loop {
+            let next = self.next_due().min(self.next_tick).max(self.now);
+            if next > to {
+                break;
+            }
+            self.now = next;
+            for at in 0..self.containers.len() {
+                while self.containers[at].due() <= self.now {
+                    self.progress(at);
+                }
+            }
+            if self.next_tick <= self.now {
+                self.next_tick = self.now + self.pace.tick;
+                self.tick();
+            }
+            self.check();
+        }
+        self.now = self.now.max(to);
+    }
+
+    /// When something happens next that the agent may see.
+    pub fn next_due(&self) -> u64 {
+        let due = self.containers.iter().map(Container::due).min();
+        due.unwrap_or(u64::MAX)
+    }
+
+    /// Whether the engine answers nobody.
+    pub fn is_engine_down(&self) -> bool {
+        self.now < self.engine_down_until
+    }
+
+    /// The agent is to hear that something happened.
+    pub fn event(&mut self) {
+        let at = self.now + self.rng.between((5, 40));
+        if at >= self.engine_down_until {
+            self.news.push(at);
+        }
+    }
+
+    /// A container by name or id.
+    pub fn find(&self, container: &str) -> Option<usize> {
+        let mut all = self.containers.iter();
+        all.position(|one| one.seen.name == container || one.seen.id == container)
+    }
+
+    /// A container by serial.
+    pub fn by_serial(&self, serial: u64) -> Option<usize> {
+        self.containers.iter().position(|one| one.serial == serial)
+    }
+
+    /// A volume by name.
+    pub fn volume(&self, name: &str) -> Option<usize> {
+        self.volumes.iter().position(|volume| volume.seen.name == name)
+    }
+
+    /// The data directory of a container.
+    pub fn data(&self, at: usize) -> Option<&Data> {
+        let volume = self.volume(self.containers[at].volume())?;
+        self.volumes[volume].content.data()
+    }
+
+    /// The data directory of a container.
+    pub fn data_mut(&mut self, at: usize) -> Option<&mut Data> {
+        let volume = self.volume(self.containers[at].volume())?;
+        self.volumes[volume].content.data_mut()
+    }
+
+    /// What the engine's health check says of a container at present.
+    pub fn health(&self, at: usize) -> Health {
+        let container = &self.containers[at];
+        let Some(process) = container
+            .process
+            .as_ref()
+            .filter(|_| container.seen.state == RunState::Running)
+        else {
+            return container.seen.health;
+        };
+        let since = process.silent_since.filter(|since| *since <= self.now);
+        match (since, &process.phase) {
+            (Some(since), _) if self.now - since >= container.probe_ms => Health::Unhealthy,
+            (Some(_), _) => Health::Pending,
+            (None, Phase::Up | Phase::Seeding { .. }) => Health::Healthy,
+            (None, _) => Health::Pending,
+        }
+    }
+
+    /// A process ends.
+    pub fn exit(&mut self, at: usize, code: i64, cause: &str) {
+        let now = self.seconds();
+        let container = &mut self.containers[at];
+        if container.process.take().is_none() {
+            return;
+        }
+        container.seen.state = RunState::Exited;
+        container.seen.exit_code = code;
+        container.seen.finished_at = now;
+        for address in container.seen.networks.values_mut() {
+            address.clear();
+        }
+        let name = container.seen.name.clone();
+        self.tell(&name, || format!("ended with exit code {code}: {cause}"));
+        self.event();
+    }
+
+    /// Seconds since the epoch.
+    pub fn seconds(&self) -> i64 {
+        EPOCH.saturating_add_unsigned(self.now / 1000)
+    }
+
+    /// A number that no other thing has.
+    pub fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}
