@@ -5,9 +5,9 @@
 //! |---|---|
 //! | `world` | all of it, and how time passes |
 //! | `engine` | the engine's calls |
-//! | `container`, `server` | a container, and the entry point and PostgreSQL in it |
+//! | `container`, `server`, `checkpoint` | a container, and the entry point and PostgreSQL in it |
 //! | `volume`, `wal`, `catalog` | what lies on disk; the logs of all servers as one tree |
-//! | `replication` | base backups, streams, replay, slots |
+//! | `seeding`, `replication` | base backups, streams, replay, slots |
 //! | `sql`, `facts`, `conf` | what a server does, says, and makes of its configuration |
 //! | `clients` | who writes, and what was acknowledged |
 //! | `faults`, `accidents` | what goes wrong with calls, and with the world |
@@ -24,6 +24,7 @@
 
 mod accidents;
 mod catalog;
+mod checkpoint;
 mod clients;
 mod conf;
 mod container;
@@ -36,6 +37,7 @@ mod replication;
 mod rng;
 pub mod schedule;
 mod secrets;
+mod seeding;
 mod server;
 mod sql;
 pub mod stage;

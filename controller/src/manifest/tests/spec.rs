@@ -98,7 +98,7 @@ fn a_far_word_gets_the_list_of_fields() {
        |
      7 |   storage: {volume: x}
        |             ^^^^^^
-       = help: the only one possible is `onScaleDown`
+       = help: possible are `onScaleDown`, `reseed` and `quarantine`
     error: unknown field `path` in `spec.health`
       --> pg.yaml:8:12
        |

@@ -3,6 +3,7 @@
 use super::status;
 use crate::kinds::postgres::memory::{PromotionResult, Rejected, Retired, Starts};
 use crate::kinds::postgres::observe;
+use crate::kinds::postgres::observe::Fill;
 use crate::kinds::postgres::plan::tests::world::{NOW, World};
 use crate::model::container::{Health, RunState};
 use crate::model::postgres::{ControlState, Down};
@@ -155,16 +156,24 @@ fn a_running_member_says_what_it_does() {
 
 #[test]
 fn a_seed_shows_its_progress() {
-    let world = World::new(1)
+    let mut world = World::new(1)
         .healthy()
-        .down("replica-1", Down::StartingUp, "its port is not open yet")
-        .facts("master", |facts| {
-            facts.base_backups.insert("replica-1".to_owned(), (10, 100));
-        });
+        .down("replica-1", Down::StartingUp, "its port is not open yet");
+    let fill = Fill {
+        since: world.now - 5,
+        from: 0,
+        done: 10,
+        total: 100,
+    };
+    world.observed.fills.insert("replica-1".to_owned(), fill);
     let status = of(&world);
     assert_eq!(status.members[1].progress, Some((10, 100)));
+    assert_eq!(status.members[1].eta_seconds, Some(45));
     assert_eq!(status.members[1].state, "seeding");
-    assert_eq!(status.operation.as_deref(), Some("seeding replica-1"));
+    assert_eq!(
+        status.operation.as_deref(),
+        Some("seeding replica-1 (10 B of 100 B, about 45 s left)")
+    );
 }
 
 #[test]

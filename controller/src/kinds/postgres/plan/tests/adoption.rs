@@ -86,7 +86,10 @@ fn nobody_is_trusted_before_everybody_was_seen() {
         .control("replica-1", Seen::Unknown("the archive is truncated".to_owned()));
     insta::assert_snapshot!(forgetful(unreadable).plan(), @"replica-1: waiting, the record of who is the primary is missing, and every member has to be seen before one is trusted");
     let silent = World::new(1).healthy().down("replica-1", Down::NoAnswer, "timeout");
-    insta::assert_snapshot!(forgetful(silent).plan(), @"replica-1: waiting, the record of who is the primary is missing, and every member has to be seen before one is trusted");
+    insta::assert_snapshot!(forgetful(silent).plan(), @r"
+    replica-1: waiting, the record of who is the primary is missing, and every member has to be seen before one is trusted
+    replica-1: waiting, its server does not answer: timeout
+    ");
 }
 
 #[test]

@@ -54,7 +54,8 @@ fn an_old_complaint_of_a_member_that_works_means_nothing() {
 
 #[test]
 fn a_disk_that_cannot_be_seen_is_full_only_where_the_log_says_so() {
-    let world = World::new(1).healthy().kill("master");
+    let mut world = World::new(1).healthy().kill("master");
+    world.observed.objects.disk = Seen::Unknown("it is not on this host".to_owned());
     assert_eq!(disk::is_full(&world.view(), "master"), None);
     let found = disk::is_full(&world.log("master", PANIC).view(), "master").expect("its log says so");
     assert!(found.contains("how much is free is not known"), "{found}");

@@ -226,11 +226,13 @@ fn a_replica_with_foreign_data_gets_a_new_volume_and_the_foreign_one_is_kept() {
         });
     insta::assert_snapshot!(world.plan(), @r"
     replica-1: remember that replica-1 gets a new volume in place of pg-replica-1-g1, because it cannot follow the primary: its data has system identifier 7002 and the cluster's is 7001: it is another cluster's
+    replica-1: disconnect from network pg-svc, because its data is another cluster's
     ");
     assert!(format!("{:?}", world.next().chains).contains("proved_copy: false"));
     // As long as the primary has not confirmed which data is the cluster's, it is left alone.
     let world = world.down("master", Down::NoAnswer, "timeout");
     insta::assert_snapshot!(world.plan(), @r"
+    replica-1: disconnect from network pg-svc, because its data is another cluster's
     master: waiting, its server does not answer: timeout
     replica-1: blocked, its data has system identifier 7002 and the cluster's is 7001: it is not a copy, and is left alone
     ");
