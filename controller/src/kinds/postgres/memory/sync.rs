@@ -19,7 +19,8 @@ pub struct SyncState {
     pub intended: Option<SyncSet>,
     /// Sets that may still be in force, or whose writes the intended one does not cover yet.
     pub possible: Vec<SyncSet>,
-    /// The sets that the member to be promoted starts with.
+    /// The sets that the member to be promoted starts with. It acknowledges nothing before it is the primary; from the
+    /// request on nobody else is promoted until it is known whether it was.
     pub heir: Option<Heir>,
     /// Whether an acknowledged write is promised to be on every member that is ever promoted unforced.
     pub promised: bool,
@@ -73,15 +74,9 @@ impl SyncState {
         }
     }
 
-    /// Every set under which a write may have been acknowledged.
+    /// Every set under which the primary may have acknowledged a write.
     pub fn sets(&self) -> Vec<SyncSet> {
-        let heir = self.heir.iter().flat_map(|heir| [&heir.rendered, &heir.running]);
-        self.possible
-            .iter()
-            .chain(&self.intended)
-            .chain(heir)
-            .cloned()
-            .collect()
+        self.possible.iter().chain(&self.intended).cloned().collect()
     }
 
     /// Whether the intended set is in force alone.

@@ -38,6 +38,16 @@ pub(super) fn promote(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Ch
     {
         return catch_up(view, promotion, &ahead, plan);
     }
+    if promotion.automatic
+        && let Err(lack) = sync::quorum(view, to)
+    {
+        // It was proved when this was decided; but somebody may have started the old primary since, and commits went on.
+        if waited > PATIENCE_SECS {
+            return finish(promotion, false, lack.why, view, plan);
+        }
+        plan.wait(to, lack.why);
+        return plan.again_in(POLL);
+    }
     if may_lose {
         let loss = position::loss(view, from, to);
         return request(view, promotion, loss, plan);

@@ -9,7 +9,7 @@ use crate::kinds::postgres::plan::sync;
 use crate::kinds::postgres::quorum::SyncSet;
 use crate::model::Lsn;
 use crate::model::plan::Op;
-use crate::model::postgres::SqlOp;
+use crate::model::postgres::{Down, SqlOp};
 
 pub fn set(number: u32, voters: &[&str]) -> SyncSet {
     SyncSet {
@@ -289,4 +289,26 @@ fn what_was_read_back_and_then_changed_is_read_back_anew() {
     });
     let world = world.refresh();
     insta::assert_snapshot!(world.plan(), @"master: remember that commits may have waited for no replica, because that is what it runs with");
+}
+
+/// `master` is beyond help, and was when its place was given to `replica-1` unasked.
+fn failing_over() -> World {
+    let world = two().promoting("replica-1").forced().lose("master");
+    world.remember(|memory| {
+        memory
+            .promotion
+            .iter_mut()
+            .for_each(|promotion| promotion.automatic = true)
+    })
+}
+
+#[test]
+fn a_failover_asks_again_for_the_proof_when_the_primary_is_fenced() {
+    assert!(failing_over().plan().contains("replica-1: promote"));
+    let silent = failing_over().down("replica-2", Down::NoAnswer, "timeout");
+    insta::assert_snapshot!(silent.plan(), @"replica-1: waiting, commits waited for any 1 of replica-1, replica-2, and replica-2 cannot be asked what was acknowledged");
+    insta::assert_snapshot!(silent.later(600).plan(), @"replica-1: remember that replica-1 was not promoted, because commits waited for any 1 of replica-1, replica-2, and replica-2 cannot be asked what was acknowledged; master stays the primary");
+    let demanded = two().promoting("replica-1").forced().lose("master");
+    let demanded = demanded.down("replica-2", Down::NoAnswer, "timeout");
+    assert!(demanded.plan().contains("replica-1: promote"), "{}", demanded.plan());
 }
