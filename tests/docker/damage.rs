@@ -58,7 +58,7 @@ fn a_replica_with_a_cut_off_control_file() {
 fn a_replica_with_a_control_file_that_holds_nonsense() {
     let script = "printf xxxxxxxx | dd of=/volume/pgdata/global/pg_control bs=1 seek=200 conv=notrunc";
     let world = spoiled("nonsense", script);
-    is_healed(&world, "CRC");
+    is_healed(&world, "incorrect checksum in control file");
 }
 
 #[test]

@@ -130,7 +130,10 @@ impl World {
 
     /// A row is acknowledged. What a server acknowledges that a user made a second primary is the user's own affair.
     fn acknowledge(&mut self, at: usize, place: Place) {
-        if self.containers[at].writer_by() == By::User && self.writers().len() > 1 {
+        let is_second = (0..self.containers.len())
+            .filter(|other| *other != at && !self.containers[*other].member().is_empty())
+            .any(|other| self.data(other).is_some_and(|data| !data.is_standby));
+        if self.containers[at].writer_by() == By::User && is_second {
             return;
         }
         self.clients.rows += 1;

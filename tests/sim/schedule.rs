@@ -211,7 +211,8 @@ fn edit(stage: &Stage, rng: &mut Rng, some_member: impl Fn(&mut Rng) -> String) 
             let least = stage.spec()["replication"]["number"].as_u64().unwrap_or(0);
             let replicas = rng.between((least, 4));
             stage.edit(&format!("{replicas} replicas"), |spec| {
-                spec["replicas"] = json!(replicas)
+                spec["replicas"] = json!(replicas);
+                forget_a_primary_that_leaves(spec, replicas)
             });
         }
         2 => stage.edit("a parameter that is reloaded", |spec| {
@@ -252,4 +253,13 @@ fn end_of_faults(stage: &Stage) {
             parameters.remove("shared_buffers");
         }
     });
+}
+
+/// The loader would refuse a manifest whose `primary` is no member.
+fn forget_a_primary_that_leaves(spec: &mut Value, replicas: u64) {
+    let number = |name: &str| name.strip_prefix("replica-").and_then(|n| n.parse::<u64>().ok());
+    let leaves = spec["primary"].as_str().and_then(number).is_some_and(|n| n > replicas);
+    if leaves && let Some(spec) = spec.as_object_mut() {
+        spec.remove("primary");
+    }
 }

@@ -345,7 +345,7 @@ impl World {
     }
 
     /// Whom a user confirmed as the primary with `--force` is it from now on: what only others have is given up.
-    fn confirmed(&mut self, at: usize) {
+    pub fn confirmed(&mut self, at: usize) {
         if self.watch.forced.as_deref() == Some(self.containers[at].member())
             && let Some(place) = self.data(at).map(|data| data.place)
         {

@@ -196,7 +196,13 @@ impl Stage {
         } = request
             && reply.accepted
         {
-            self.host.with(|world| world.watch.forced = Some(member.clone()));
+            self.host.with(|world| {
+                world.watch.forced = Some(member.clone());
+                // Who takes writes already is confirmed at once.
+                if let Some(at) = world.member(member).filter(|at| world.containers[*at].accepts_writes()) {
+                    world.confirmed(at);
+                }
+            });
         }
         self.host.with(|world| {
             world.tell("user", || format!("{request:?}: {}", reply.message));

@@ -31,6 +31,8 @@ pub struct Observed {
     pub members: BTreeMap<String, MemberSeen>,
     /// The position that the primary had when it was last seen to serve, with its timeline.
     pub high_water: Option<(u32, Lsn)>,
+    /// How far each standby's log reached in the look before, with its timeline.
+    pub reached_before: BTreeMap<String, (u32, Lsn)>,
     /// Since when each symptom has been seen without a break, in seconds since the epoch.
     pub since: BTreeMap<String, i64>,
     /// How much the primary holds, as it was measured last.
@@ -108,6 +110,7 @@ pub async fn observe<R: Reads>(
     };
     movement::measure(host, (cluster, memory, before), depth, now, &mut observed).await;
     observed.high_water = position(&observed, memory).or(before.high_water);
+    observed.reached_before = reached(before);
     observed.since = symptoms(&observed, memory)
         .into_iter()
         .map(|symptom| {
@@ -123,6 +126,15 @@ fn position(observed: &Observed, memory: &Memory) -> Option<(u32, Lsn)> {
     let facts = observed.members.get(memory.primary.as_ref()?)?.server.facts()?;
     let is_ours = memory.system_identifier == Some(facts.system_identifier);
     (is_ours && !facts.in_recovery).then_some((facts.timeline, facts.lsn))
+}
+
+/// How far each standby's log reached.
+fn reached(observed: &Observed) -> BTreeMap<String, (u32, Lsn)> {
+    let standbys = observed.members.iter().filter_map(|(member, seen)| {
+        let facts = seen.server.facts().filter(|facts| facts.in_recovery)?;
+        Some((member.clone(), facts.reach()))
+    });
+    standbys.collect()
 }
 
 /// Where a member's server is reached, while its container has an address.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::conf;
 use super::super::desired::{self, Role};
-use super::super::memory::Change;
+use super::super::memory::{Change, Settings};
 use super::view::{Step, View};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 use crate::model::postgres::{PgFacts, SqlOp};
@@ -64,21 +64,26 @@ fn judge(view: &View<'_>, plan: &mut Plan<Change>) {
         // It was initialised with this configuration, and answers.
         return plan.step(accept);
     }
-    let frame = conf::Frame {
-        title: view.cluster.name.clone(),
-        max_slot_wal_keep_bytes: view.cluster.max_slot_wal_keep_bytes,
-        following: None,
-        floor: view.floor(&judge, Role::Bootstrap, &wanted),
-        sync_names: None,
-    };
     let check = EngineOp::CheckConfig {
         container: view.cluster.container_name(&judge),
-        text: conf::postgresql_conf(&wanted.parameters, &frame),
+        text: check_text(view, &wanted),
     };
     plan.chain(vec![
         Action::engine(subject, check, "spec.parameters or spec.hba changed"),
         accept,
     ]);
+}
+
+/// What a server's own program is asked to read: nothing in it depends on who reads it.
+pub fn check_text(view: &View<'_>, wanted: &Settings) -> String {
+    let frame = conf::Frame {
+        title: view.cluster.name.clone(),
+        max_slot_wal_keep_bytes: view.cluster.max_slot_wal_keep_bytes,
+        following: None,
+        floor: view.floor(&view.cluster.spec.primary_name, Role::Bootstrap, wanted),
+        sync_names: None,
+    };
+    conf::postgresql_conf(&wanted.parameters, &frame)
 }
 
 /// Whether a member's configuration files are already the manifest's.

@@ -3,6 +3,7 @@
 use super::keep;
 use super::view::View;
 use crate::model::container::{ContainerObserved, RunState};
+use crate::model::postgres::{Down, Server};
 
 /// What PostgreSQL says when its data directory is not whole (`xlogrecovery.c`, `controldata_utils.c`, `miscinit.c`,
 /// `fd.c`). Only words that no configuration, no missing memory and no full disk leads to.
@@ -24,6 +25,8 @@ const DAMAGE: [&str; 14] = [
 ];
 /// A full disk makes PostgreSQL panic too, and room cures it.
 const NO_ROOM: &str = "No space left on device";
+/// How long every login has to fail for want of a file, in seconds: one look could have met a file in the making.
+const ANSWERED_SECS: i64 = 5;
 
 /// What is wrong with the data of a member that does not run, if that is known.
 pub fn of(view: &View<'_>, member: &str, container: &ContainerObserved) -> Option<String> {
@@ -37,6 +40,18 @@ pub fn of(view: &View<'_>, member: &str, container: &ContainerObserved) -> Optio
     let said = in_log(view.log(member)).filter(|_| keep::is_crash_looping(view, member))?;
     (container.state == RunState::Exited && container.exit_code != 0)
         .then(|| format!("its data directory is damaged: it failed to start several times, {said}"))
+}
+
+/// What is wrong with the data of a member that runs, in its server's own answer to whoever logs in. A server misses some
+/// files only when they are asked for, and goes on without them.
+pub fn answered(view: &View<'_>, member: &str) -> Option<String> {
+    let Some(Server::Down(Down::NoAnswer, why)) = view.server(member) else {
+        return None;
+    };
+    let lasts = view.silent_for(member).is_some_and(|secs| secs >= ANSWERED_SECS);
+    in_log(why)
+        .filter(|_| lasts)
+        .map(|said| format!("its data directory is damaged: {said}"))
 }
 
 /// PostgreSQL's own words on damaged data in the last lines of a log.

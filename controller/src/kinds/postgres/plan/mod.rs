@@ -71,10 +71,17 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
 /// What is to be remembered when a step failed, if anything.
 pub fn on_failure(view: &View<'_>, action: &Action<Change>, invalid: bool, why: &str) -> Option<Change> {
     match &action.op {
-        Op::Engine(EngineOp::CheckConfig { .. }) if invalid => Some(Change::Reject(Rejected {
-            settings: view.cluster.settings(),
-            message: why.to_owned(),
-        })),
+        Op::Engine(EngineOp::CheckConfig { text, .. }) if invalid => {
+            let settings = view.cluster.settings();
+            // The manifest may have been edited meanwhile: what was refused is then no longer what is wanted.
+            let is_wanted = *text == configure::check_text(view, &settings);
+            is_wanted.then(|| {
+                Change::Reject(Rejected {
+                    settings,
+                    message: why.to_owned(),
+                })
+            })
+        }
         Op::Engine(_) | Op::Sql(..) | Op::Remember(_) => None,
     }
 }

@@ -125,6 +125,24 @@ pub fn running(view: &View<'_>, member: &str, facts: &PgFacts) -> Verdict {
     Verdict::Follow
 }
 
+/// A member that streams although it was seen further on the primary's own timeline than the primary is now. PostgreSQL
+/// begins a stream at the start of a segment, so it takes such a standby, which then keeps rows that the primary never
+/// had. What it had in an *earlier* look the primary must have by now; two positions of one look are not comparable.
+pub fn ahead(view: &View<'_>, member: &str) -> Option<Finding> {
+    let primary = view.primary_facts()?;
+    let facts = view
+        .facts(member)
+        .filter(|facts| facts.in_recovery && !view.is_foreign(member))?;
+    let (timeline, had) = *view.observed.reached_before.get(member)?;
+    let is_ahead = timeline == primary.timeline && facts.timeline == timeline && had > primary.lsn;
+    is_ahead.then(|| {
+        Finding::unproved(format!(
+            "it was at {had} on the primary's own timeline, ahead of the primary's {}",
+            primary.lsn
+        ))
+    })
+}
+
 /// What a standby at a position of a timeline has that is not in the primary's history, if it has anything.
 fn beyond(primary: &PgFacts, timeline: u32, position: Lsn) -> Option<String> {
     if timeline > primary.timeline {

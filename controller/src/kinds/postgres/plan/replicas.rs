@@ -38,7 +38,8 @@ pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
 
 fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Change>) {
     let has_volume = view.volume(member).is_some();
-    if has_volume && (view.runs(primary) || view.primary_facts().is_some()) {
+    let is_beyond_help = failover::trouble(view, primary).is_some();
+    if has_volume && (view.runs(primary) || view.primary_facts().is_some() || is_beyond_help) {
         // Its volume cannot be looked into without a container: make one, and judge it in the next pass.
         return make_only(view, member, plan);
     }
@@ -95,6 +96,12 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
         RunState::Running if view.rewind_source(member).is_some() => plan.wait(member, "its data is being rewound"),
         RunState::Running | RunState::Paused | RunState::Between => {
             if let Some(finding) = foreign(view, member) {
+                return reseed::decide(view, member, &finding, plan);
+            }
+            if let Some(reason) = damage::answered(view, member) {
+                return reseed::decide(view, member, &Finding::unproved(reason), plan);
+            }
+            if let Some(finding) = rejoin::ahead(view, member) {
                 return reseed::decide(view, member, &finding, plan);
             }
             keep::settle(view, member, Role::Replica, container, plan);

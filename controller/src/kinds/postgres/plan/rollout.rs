@@ -71,11 +71,26 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
         return;
     }
     match (view.cluster.spec.update_strategy.primary, replicas.first()) {
-        (PrimaryUpdate::Switchover, Some(heir)) if view.cluster.spec.primary.is_none() => {
+        (PrimaryUpdate::Switchover, Some(heir))
+            if view.cluster.spec.primary.is_none() && !lowers_a_floor(view, primary) =>
+        {
             hand_over(view, primary, heir, plan)
         }
         (PrimaryUpdate::Switchover | PrimaryUpdate::InPlace, _) => renew(view, primary, Role::Primary, &need, plan),
     }
+}
+
+/// Whether the restart lowers what a standby must have at least as large as its primary. No heir can have that change
+/// before its primary has it: handing over would go on for ever.
+fn lowers_a_floor(view: &View<'_>, primary: &str) -> bool {
+    let Some(facts) = view.primary_facts() else {
+        return false;
+    };
+    let wanted = view.floor(primary, Role::Primary, &view.settings());
+    let running = |name: &String| facts.standby_floor.get(name).copied();
+    wanted
+        .iter()
+        .any(|(name, value)| running(name).is_some_and(|running| running > *value))
 }
 
 /// One that is not ready anyway goes first; two that both need it must not wait for each other.

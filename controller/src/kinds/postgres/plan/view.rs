@@ -8,6 +8,7 @@ use super::super::conf::STANDBY_FLOOR;
 use super::super::desired::{self, FileInputs, Role};
 use super::super::memory::{Change, Memory, Settings};
 use super::super::observe::{self, Observed};
+use super::rejoin;
 use super::routes;
 use super::sync;
 use crate::model::Seen;
@@ -136,6 +137,7 @@ impl<'a> View<'a> {
         };
         let streams = primary.standbys.get(member).is_some_and(|s| s.state == "streaming");
         let lag = primary.lsn.bytes_past(replica.lsn);
+        let streams = streams && rejoin::ahead(self, member).is_none();
         streams && replica.in_recovery && replica.timeline == primary.timeline && lag <= self.cluster.max_lag_bytes
     }
 

@@ -155,6 +155,8 @@ proptest! {
         let Some(promotion) = world.memory.promotion.clone().filter(|p| p.requested) else {
             return Ok(());
         };
+        // Where no primary is recorded no promotion is either: both are lost together.
+        prop_assume!(world.memory.primary.is_some());
         for action in world.next().actions() {
             if let Op::Remember(Change::Promoted(result)) = &action.op {
                 let view = world.view();

@@ -1,7 +1,8 @@
 //! Whether a member's data can follow the primary as it is.
 
 use super::world::{HERE, World, control};
-use crate::model::postgres::ControlState;
+use crate::kinds::postgres::observe;
+use crate::model::postgres::{ControlState, Down};
 use crate::model::{Lsn, Seen};
 
 /// `replica-1` took over on timeline 2, which left timeline 1 at 0/500; `master` was the primary before and is down.
@@ -123,4 +124,38 @@ fn a_diverged_replica_is_never_a_proved_copy() {
         .cut_off("replica-1", 5)
         .facts("replica-1", |facts| facts.timeline = 4);
     assert!(format!("{:?}", world.next().chains).contains("proved_copy: false"));
+}
+
+#[test]
+fn a_replica_that_streams_with_more_than_its_primary_ever_had_is_seeded_anew() {
+    let had = |at: u64| {
+        let mut world = World::new(1).healthy();
+        let before = (1, Lsn(at));
+        world.observed.reached_before.insert("replica-1".to_owned(), before);
+        world
+    };
+    let plan = had(0x501).plan();
+    assert!(
+        plan.contains("it was at 0/501 on the primary's own timeline, ahead of the primary's 0/500"),
+        "{plan}"
+    );
+    assert!(format!("{:?}", had(0x501).next().chains).contains("proved_copy: false"));
+    insta::assert_snapshot!(had(0x500).plan(), @"nothing to do");
+}
+
+#[test]
+fn a_replica_whose_server_misses_a_file_at_every_login_is_damaged() {
+    let why = "could not open file \"global/pg_filenode.map\": No such file or directory";
+    let silent = |secs| {
+        World::new(1)
+            .healthy()
+            .down("replica-1", Down::NoAnswer, why)
+            .since(&observe::no_answer("replica-1"), secs)
+            .plan()
+    };
+    assert!(silent(5).contains("its data directory is damaged"), "{}", silent(5));
+    assert!(!silent(4).contains("damaged"), "{}", silent(4));
+    let primary = World::new(1).healthy().down("master", Down::NoAnswer, why);
+    let primary = primary.since(&observe::no_answer("master"), 60).plan();
+    assert!(!primary.contains("new volume"), "{primary}");
 }
