@@ -177,19 +177,7 @@ impl World {
                 }
             }
             Accident::Damaged => self.damage(at),
-            Accident::Altered => {
-                let (name, value) = *self
-                    .rng
-                    .pick(&[
-                        ("work_mem", "64MB"),
-                        ("primary_conninfo", "host=x"),
-                        ("max_connections", "7"),
-                    ])
-                    .unwrap_or(&("work_mem", "1MB"));
-                if let Some(data) = self.data_mut(at) {
-                    data.auto_conf.insert(name.to_owned(), value.to_owned());
-                }
-            }
+            Accident::Altered => self.alter_system(at),
             Accident::SlotDropped => self.drop_some_slot(at),
             Accident::PromotedByHand if is_standby == Some(true) => self.promote(at, By::User),
             Accident::ReplayPaused => {
@@ -201,16 +189,30 @@ impl World {
                 let bytes = self.rng.between((64 << 20, 900 << 20));
                 self.write(at, bytes, Kind::Row);
             }
-            Accident::PasswordChanged if is_standby == Some(false) => {
-                self.change_catalog(at, |catalog| {
-                    if let Some(role) = catalog.roles.get_mut("postgres") {
-                        role.password = "somebody's own".to_owned();
-                    }
-                });
-            }
+            Accident::PasswordChanged if is_standby == Some(false) => self.change_password(at),
             Accident::Paused | Accident::PromotedByHand | Accident::Bulk | Accident::PasswordChanged => {}
         }
         self.check();
+    }
+
+    fn alter_system(&mut self, at: usize) {
+        const CHOICES: [(&str, &str); 3] = [
+            ("work_mem", "64MB"),
+            ("primary_conninfo", "host=x"),
+            ("max_connections", "7"),
+        ];
+        let (name, value) = *self.rng.pick(&CHOICES).unwrap_or(&CHOICES[0]);
+        if let Some(data) = self.data_mut(at) {
+            data.auto_conf.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    fn change_password(&mut self, at: usize) {
+        self.change_catalog(at, |catalog| {
+            if let Some(role) = catalog.roles.get_mut("postgres") {
+                role.password = "somebody's own".to_owned();
+            }
+        });
     }
 
     fn by_hand(&mut self, name: &str, act: impl FnOnce(&mut World, &EngineOp) -> super::engine::Done) {

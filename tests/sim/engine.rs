@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconciler::host::{FailureKind, HostError, Secrets};
+use reconciler::model::SecretRef;
 use reconciler::model::container::{
     ContainerObserved, ContainerSpec, Health, NamedObserved, NamedSpec, RunState, short_hash,
 };
@@ -75,39 +76,43 @@ impl World {
             }
             EngineOp::RecoverPasswords {
                 container, passwords, ..
-            } => {
-                let at = self.there(container, op)?;
-                let Some(pgpass) = self.containers[at].files.get("pgpass").cloned() else {
-                    return Err(failed(FailureKind::NotFound, op, "there is no password file"));
-                };
-                for (role, secret) in passwords {
-                    let token = if role == "postgres" {
-                        "{superuser}"
-                    } else {
-                        "{replicator}"
-                    };
-                    if self.passwords.peek(secret)?.is_none()
-                        && let Some(found) = pgpass.secrets.get(token)
-                    {
-                        self.passwords.keep(secret, found)?;
-                    }
-                }
-                Ok(())
-            }
+            } => self.recover_passwords(container, passwords, op),
             EngineOp::ResetPassword {
                 container,
                 role,
                 password,
-            } => {
-                let at = self.inside(container, op)?;
-                if !self.containers[at].accepts_writes() {
-                    return Err(failed(FailureKind::Other, op, "it is read-only or does not answer"));
-                }
-                let password = self.passwords.reveal(password)?;
-                self.alter_role(at, role, password);
-                Ok(())
+            } => self.reset_password(container, role, password, op),
+        }
+    }
+
+    fn recover_passwords(&mut self, container: &str, passwords: &BTreeMap<String, SecretRef>, op: &EngineOp) -> Done {
+        let at = self.there(container, op)?;
+        let Some(pgpass) = self.containers[at].files.get("pgpass").cloned() else {
+            return Err(failed(FailureKind::NotFound, op, "there is no password file"));
+        };
+        for (role, secret) in passwords {
+            let token = if role == "postgres" {
+                "{superuser}"
+            } else {
+                "{replicator}"
+            };
+            if self.passwords.peek(secret)?.is_none()
+                && let Some(found) = pgpass.secrets.get(token)
+            {
+                self.passwords.keep(secret, found)?;
             }
         }
+        Ok(())
+    }
+
+    fn reset_password(&mut self, container: &str, role: &str, password: &SecretRef, op: &EngineOp) -> Done {
+        let at = self.inside(container, op)?;
+        if !self.containers[at].accepts_writes() {
+            return Err(failed(FailureKind::Other, op, "it is read-only or does not answer"));
+        }
+        let password = self.passwords.reveal(password)?;
+        self.alter_role(at, role, password);
+        Ok(())
     }
 
     fn alter_role(&mut self, at: usize, role: &str, password: String) {

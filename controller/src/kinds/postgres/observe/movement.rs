@@ -164,8 +164,7 @@ fn rewound(log: &str) -> Option<(u64, u64)> {
     let line = log
         .lines()
         .flat_map(|line| line.split('\r'))
-        .filter(|line| line.contains(" kB ("))
-        .next_back()?;
+        .rfind(|line| line.contains(" kB ("))?;
     let (done, total) = line.split(" kB").next()?.split_once('/')?;
     let kilobytes = |text: &str| text.trim().parse::<u64>().ok()?.checked_mul(1024);
     Some((kilobytes(done)?, kilobytes(total)?))

@@ -38,6 +38,11 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         && !facts.in_recovery
         && facts.timeline > promotion.start_timeline
     {
+        if !promotion.requested && view.primary_facts().is_some() {
+            // Nobody stopped the old primary before: it may have acknowledged writes that the target lacks.
+            let told = format!("somebody promoted {to} by hand while {from} serves");
+            return finish(promotion, false, told, view, plan);
+        }
         return finish(promotion, true, format!("{to} is the primary"), view, plan);
     }
     let state = view.container(from).map(|c| c.state);

@@ -232,3 +232,13 @@ fn a_target_catches_up_from_a_replica_that_has_more() {
     replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
 }
+
+#[test]
+fn a_target_promoted_by_hand_while_the_old_primary_serves_does_not_take_over() {
+    let world = World::new(1).healthy().promoting("replica-1");
+    let both = world.facts("replica-1", |facts| {
+        facts.in_recovery = false;
+        facts.timeline = 2;
+    });
+    insta::assert_snapshot!(both.plan(), @"replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand while master serves; master stays the primary");
+}
