@@ -168,7 +168,8 @@ fn a_cluster_without_the_network_gets_it_without_a_restart() {
 fn a_deletion_leaves_an_applications_container_attached_and_says_so() {
     let world = World::ready("guests", 0);
     let guest = Guest::of(&world);
-    std::fs::write(world.manifest(), "").unwrap();
+    std::fs::write(world.dir.join("manifests/other.yaml"), "# nothing here yet\n").unwrap();
+    std::fs::remove_file(world.manifest()).unwrap();
     world.until("it is an orphan", |w| w.condition("ManifestAccepted").1 == "Orphaned");
     let me = format!("PostgresCluster/{}", world.name);
     let deletion = world.spawn(&["delete", &me, "--yes"]);

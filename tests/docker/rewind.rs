@@ -24,9 +24,15 @@ fn rewinding(test: &str) -> World {
 
 /// Somebody promotes a replica by hand, and both are written to.
 fn part(world: &World) {
-    world.sql("replica-1", "postgres", "select pg_promote()");
-    world.sql("replica-1", "postgres", "insert into t values ('lost son')");
-    world.sql("master", "postgres", "insert into t values ('father')");
+    // The agent would fence it within a moment, before there is anything to be found.
+    assert_eq!(world.cli(&["pause", &world.name]).code, 0);
+    assert_eq!(world.sql("replica-1", "postgres", "select pg_promote()"), "t");
+    assert_eq!(
+        world.sql("replica-1", "postgres", "insert into t values ('lost son')"),
+        ""
+    );
+    assert_eq!(world.sql("master", "postgres", "insert into t values ('father')"), "");
+    assert_eq!(world.cli(&["resume", &world.name]).code, 0);
 }
 
 fn streams_as_the_primary_does(world: &World, member: &str) {
@@ -138,19 +144,14 @@ fn a_rewind_and_the_agent_are_killed_half_way() {
 #[test]
 fn a_rewind_that_cannot_be_done_becomes_a_clone() {
     let world = rewinding("norewind");
+    assert_eq!(world.cli(&["pause", &world.name]).code, 0);
+    assert_eq!(world.sql("replica-1", "postgres", "select pg_promote()"), "t");
+    assert_eq!(world.sql("master", "postgres", "insert into t values ('father')"), "");
     // The log from before the parting is what a rewind begins with.
-    world.sql("replica-1", "postgres", "select pg_promote()");
-    world.sql("master", "postgres", "insert into t values ('father')");
     let script = "rm -f \"$PGDATA\"/pg_wal/0*";
-    docker_output(&[
-        "exec",
-        "-u",
-        "postgres",
-        &world.container("replica-1"),
-        "sh",
-        "-c",
-        script,
-    ]);
+    let replica = world.container("replica-1");
+    docker(&["exec", "-u", "postgres", &replica, "sh", "-c", script]);
+    assert_eq!(world.cli(&["resume", &world.name]).code, 0);
     streams_as_the_primary_does(&world, "replica-1");
     let events = world.events();
     assert!(events.contains("cannot be rewound and is cloned"), "{events}");

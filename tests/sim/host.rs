@@ -210,7 +210,10 @@ impl EngineRead for SimHost {
             let all = containers.chain(world.volumes.iter().map(|one| &one.seen.labels));
             let owned = all.filter(|found| found.contains_key(labels::UID));
             let owners: BTreeSet<Owner> = owned.map(owner).collect();
-            owners.into_iter().collect()
+            let is_new = |owner: &Owner| !owners.iter().any(|o| (&o.kind, &o.name) == (&owner.kind, &owner.name));
+            let of_networks = world.networks.iter().map(|one| owner(&one.labels));
+            let only_networks: BTreeSet<Owner> = of_networks.filter(is_new).collect();
+            owners.into_iter().chain(only_networks).collect()
         })
         .await
     }
@@ -225,8 +228,10 @@ impl EngineRead for SimHost {
                 let file = world.containers[at].files.get(name);
                 return file.map_or(Seen::Absent, |file| Seen::Known(file.text.clone().into_bytes()));
             }
-            let name = world.containers[at].seen.name.clone();
-            world.watch.glimpses.insert(name, Glimpse::Stopped);
+            let seen = &world.containers[at].seen;
+            if matches!(seen.state, RunState::Created | RunState::Exited) {
+                world.watch.glimpses.insert(seen.name.clone(), Glimpse::Stopped);
+            }
             match world.data(at) {
                 Some(data) => Seen::Known(super::facts::control(data)),
                 None => Seen::Absent,

@@ -1,6 +1,6 @@
 //! Lists and inspects. One list per kind of object, then one inspect per container of ours, all at once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::{ContainerSummary, Network, Volume};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
@@ -50,21 +50,32 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
     Ok(objects)
 }
 
-/// All resources that have a container or a volume here.
+/// All resources that have something here. A network tells of its resource only where no container or volume does: it may
+/// be all that is left of one, and holds nothing.
 pub(super) async fn owners(docker: &Docker) -> Result<Vec<Owner>, HostError> {
     let filter = Some(labels::UID);
-    let (summaries, volumes) = tokio::join!(summaries(docker, filter), volumes(docker, filter));
+    let (summaries, volumes, networks) = tokio::join!(
+        summaries(docker, filter),
+        volumes(docker, filter),
+        networks(docker, filter)
+    );
     let of_containers = summaries?.into_iter().map(|summary| convert::labels(summary.labels));
     let of_volumes = volumes?.into_iter().map(|volume| convert::labels(Some(volume.labels)));
-    let owners: BTreeSet<Owner> = of_containers
-        .chain(of_volumes)
-        .map(|mut labels| Owner {
-            kind: labels.remove(labels::KIND).unwrap_or_default(),
-            name: labels.remove(labels::NAME).unwrap_or_default(),
-            uid: labels.remove(labels::UID).unwrap_or_default(),
-        })
-        .collect();
-    Ok(owners.into_iter().collect())
+    let owners: BTreeSet<Owner> = of_containers.chain(of_volumes).map(owner).collect();
+    let is_new = |owner: &Owner| !owners.iter().any(|o| (&o.kind, &o.name) == (&owner.kind, &owner.name));
+    let of_networks = networks?
+        .into_iter()
+        .map(|network| owner(convert::labels(network.labels)));
+    let only_networks: BTreeSet<Owner> = of_networks.filter(is_new).collect();
+    Ok(owners.into_iter().chain(only_networks).collect())
+}
+
+fn owner(mut labels: BTreeMap<String, String>) -> Owner {
+    Owner {
+        kind: labels.remove(labels::KIND).unwrap_or_default(),
+        name: labels.remove(labels::NAME).unwrap_or_default(),
+        uid: labels.remove(labels::UID).unwrap_or_default(),
+    }
 }
 
 /// All containers, or those with a label.

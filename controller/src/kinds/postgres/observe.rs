@@ -50,7 +50,7 @@ pub struct Observed {
 pub struct MemberSeen {
     /// The server's answer.
     pub server: Server,
-    /// The control file, for a container that does not run.
+    /// The control file, for a container that does not run, or runs where no SQL reaches it.
     pub control: Seen<Control>,
     /// The word in the role file, for a container that does not run.
     pub role: Seen<String>,
@@ -197,6 +197,8 @@ async fn look<R: Reads>(
         log: String::new(),
         process: Seen::default(),
     };
+    // Of another member that does not answer SQL it has to be known whether it takes writes.
+    let is_primary = memory.primary.as_deref() == Some(member);
     match container.state {
         RunState::Running => {
             seen.server = match target(cluster, container) {
@@ -212,6 +214,10 @@ async fn look<R: Reads>(
             }
             if was_silent && matches!(seen.server, Server::Down(Down::NoAnswer, _)) {
                 seen.process = host.process(&container.id).await;
+            }
+            let is_cut_off = target(cluster, container).is_none();
+            if !is_primary && (is_cut_off || matches!(seen.server, Server::Down(Down::PasswordRejected, _))) {
+                (seen.control, _) = control_of(host, objects, container).await;
             }
         }
         RunState::Exited | RunState::Created => {
@@ -231,6 +237,9 @@ async fn look<R: Reads>(
         }
         RunState::Paused => {
             seen.server = Server::Down(Down::NoAnswer, "its container is paused".to_owned());
+            if !is_primary {
+                (seen.control, _) = control_of(host, objects, container).await;
+            }
         }
         RunState::Between => {
             seen.server = Server::Down(Down::NoAnswer, "its container is between states".to_owned());

@@ -13,9 +13,10 @@ use super::lag;
 use super::rejoin::{self, Finding, Verdict};
 use super::reseed;
 use super::view::View;
+use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{PgFacts, SqlOp};
+use crate::model::postgres::{ControlState, Down, PgFacts, Server, SqlOp};
 
 /// How long a replica may be without a stream before it is looked into, in seconds: reconnecting takes a few.
 const PATIENCE_SECS: i64 = 3;
@@ -104,6 +105,9 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
             if let Some(finding) = rejoin::ahead(view, member) {
                 return reseed::decide(view, member, &finding, plan);
             }
+            if fence_unseen(view, primary, member, container, plan) {
+                return;
+            }
             keep::settle(view, member, Role::Replica, container, plan);
             if let Some(facts) = view.facts(member).filter(|_| !view.is_foreign(member)) {
                 up(view, primary, member, facts, plan);
@@ -164,6 +168,57 @@ fn replace(view: &View<'_>, primary: &str, member: &str, container: &ContainerOb
         retired.map_or("the old one was replaced", |r| r.reason.as_str())
     );
     plan.chain(keep::dismiss(view, member, container, &cause));
+}
+
+/// A member that SQL does not reach, and whose data was opened for writing: a former primary that was cut off when another
+/// took over, or one that somebody promoted. Brought back as it is, clients would write to it. It goes down first, and is
+/// judged by its control file.
+fn fence_unseen(
+    view: &View<'_>,
+    primary: &str,
+    member: &str,
+    container: &ContainerObserved,
+    plan: &mut Plan<Change>,
+) -> bool {
+    let is_cut_off = !container.networks.contains_key(&view.cluster.network_name());
+    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
+    let is_paused = container.state == RunState::Paused;
+    if container.state == RunState::Between || !(is_cut_off || is_shut || is_paused) {
+        return false;
+    }
+    let control = match view.control(member) {
+        Seen::Known(control) => control,
+        Seen::Absent => return false,
+        Seen::Unknown(why) => {
+            plan.wait(
+                member,
+                format!("whether it takes writes is not known, its control file cannot be read: {why}"),
+            );
+            return true;
+        }
+    };
+    use ControlState::{InArchiveRecovery, ShutDownInRecovery};
+    if matches!(control.state, InArchiveRecovery | ShutDownInRecovery) {
+        return false;
+    }
+    if view.primary_facts().is_none() {
+        plan.wait(
+            member,
+            format!("its data was opened for writing; {primary} has to answer first"),
+        );
+        return true;
+    }
+    let cause = format!("its data was opened for writing, and {primary} is the primary");
+    let signal = EngineOp::Signal {
+        container: container.id.clone(),
+        signal: "SIGKILL".to_owned(),
+    };
+    plan.step(match is_paused {
+        // The engine delivers it with the thaw: between the two no client is served.
+        true => Action::engine(member, signal, cause),
+        false => keep::stop(view.cluster, member, cause),
+    });
+    true
 }
 
 /// A member that accepts writes beside the recorded primary, which does too: it left the cluster. It is fenced, and

@@ -72,7 +72,7 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     }
     match (view.cluster.spec.update_strategy.primary, replicas.first()) {
         (PrimaryUpdate::Switchover, Some(heir))
-            if view.cluster.spec.primary.is_none() && !lowers_a_floor(view, primary) =>
+            if view.cluster.spec.primary.is_none() && !lowers_a_floor(view, primary, Role::Primary) =>
         {
             hand_over(view, primary, heir, plan)
         }
@@ -80,13 +80,13 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     }
 }
 
-/// Whether the restart lowers what a standby must have at least as large as its primary. No heir can have that change
+/// Whether a restart lowers what a standby must have at least as large as its primary. No heir can have that change
 /// before its primary has it: handing over would go on for ever.
-fn lowers_a_floor(view: &View<'_>, primary: &str) -> bool {
-    let Some(facts) = view.primary_facts() else {
+fn lowers_a_floor(view: &View<'_>, member: &str, role: Role) -> bool {
+    let Some(facts) = view.facts(member) else {
         return false;
     };
-    let wanted = view.floor(primary, Role::Primary, &view.settings());
+    let wanted = view.floor(member, role, &view.settings());
     let running = |name: &String| facts.standby_floor.get(name).copied();
     wanted
         .iter()
@@ -158,6 +158,7 @@ fn need(view: &View<'_>, member: &str) -> Option<Need> {
 fn caught_up(view: &View<'_>, member: &str) -> bool {
     let floor_lsn = view.memory.floor_lsn;
     floor_lsn == Lsn::default()
+        || !lowers_a_floor(view, member, Role::Replica)
         || view
             .facts(member)
             .is_none_or(|facts| facts.lsn >= floor_lsn || !facts.in_recovery)

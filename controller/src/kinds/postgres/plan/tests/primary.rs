@@ -191,10 +191,13 @@ fn a_rejected_password_is_reset_through_the_socket() {
     master: send SIGHUP, because its files were delivered
     master: reset the password of role postgres, because its server does not let the agent in: password authentication failed
     ");
-    insta::assert_snapshot!(rejected("replica-1").plan(), @r"
+    let of_a_replica = |state| rejected("replica-1").control("replica-1", Seen::Known(control(state, HERE, 1)));
+    insta::assert_snapshot!(of_a_replica(ControlState::InArchiveRecovery).plan(), @r"
     replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its server does not let the agent in: password authentication failed
     replica-1: send SIGHUP, because its files were delivered
     ");
+    insta::assert_snapshot!(of_a_replica(ControlState::InProduction).plan(), @"replica-1: stop container (60 s grace), because its data was opened for writing, and master is the primary");
+    insta::assert_snapshot!(rejected("replica-1").plan(), @"replica-1: waiting, whether it takes writes is not known, its control file cannot be read: not looked at");
 }
 
 #[test]

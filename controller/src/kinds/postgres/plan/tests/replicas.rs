@@ -1,9 +1,9 @@
 //! Replicas that are missing, being seeded, down or cut off.
 
-use super::world::{SYSTEM, World, slot};
+use super::world::{HERE, SYSTEM, World, control, slot};
 use crate::kinds::postgres::memory::Starts;
 use crate::model::Seen;
-use crate::model::container::RunState;
+use crate::model::container::{ContainerObserved, RunState};
 use crate::model::postgres::{ControlState, Down};
 
 #[test]
@@ -245,4 +245,27 @@ fn nothing_is_decided_on_a_replica_between_two_states() {
         .down("replica-1", Down::NoAnswer, "its container is between states")
         .container("replica-1", |c| c.state = RunState::Between);
     insta::assert_snapshot!(world.plan(), @"replica-1: waiting, its container is between two states");
+}
+
+#[test]
+fn who_was_opened_for_writing_out_of_sight_goes_down_before_clients_reach_it() {
+    let hidden = |state, hide: fn(&mut ContainerObserved)| {
+        let world = World::new(1).healthy().container("replica-1", hide);
+        let world = world.down("replica-1", Down::NoAnswer, "not reached");
+        world.control("replica-1", Seen::Known(control(state, HERE, 1)))
+    };
+    let cut_off: fn(&mut ContainerObserved) = |container| container.networks.clear();
+    let paused: fn(&mut ContainerObserved) = |container| container.state = RunState::Paused;
+    insta::assert_snapshot!(hidden(ControlState::InProduction, cut_off).plan(), @"replica-1: stop container (60 s grace), because its data was opened for writing, and master is the primary");
+    insta::assert_snapshot!(hidden(ControlState::InArchiveRecovery, cut_off).plan(), @"replica-1: connect to network pg-net as pg-replica-1, replica-1, because it was disconnected from pg-net");
+    insta::assert_snapshot!(hidden(ControlState::InProduction, paused).plan(), @"replica-1: send SIGKILL, because its data was opened for writing, and master is the primary");
+    insta::assert_snapshot!(hidden(ControlState::InArchiveRecovery, paused).plan(), @"replica-1: unpause container, because it was paused");
+    let unread =
+        hidden(ControlState::InProduction, cut_off).control("replica-1", Seen::Unknown("no answer".to_owned()));
+    insta::assert_snapshot!(unread.plan(), @"replica-1: waiting, whether it takes writes is not known, its control file cannot be read: no answer");
+    let leaderless = hidden(ControlState::InProduction, cut_off).down("master", Down::NoAnswer, "timeout");
+    insta::assert_snapshot!(leaderless.plan(), @r"
+    master: waiting, its server does not answer: timeout
+    replica-1: waiting, its data was opened for writing; master has to answer first
+    ");
 }

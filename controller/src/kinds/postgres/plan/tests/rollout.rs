@@ -99,8 +99,21 @@ fn a_file_that_was_not_loaded_is_loaded_before_a_restart_is_judged() {
 fn a_replica_restarts_with_lower_limits_only_when_it_has_replayed_the_primarys() {
     let world = pending(World::new(1).healthy(), "replica-1")
         .remember(|memory| memory.floor_lsn = Lsn(0x510))
-        .facts("master", |facts| facts.lsn = Lsn(0x520));
+        .facts("master", |facts| facts.lsn = Lsn(0x520))
+        .facts("replica-1", |facts| {
+            facts.standby_floor.insert("max_connections".to_owned(), 200);
+        });
     insta::assert_snapshot!(world.plan(), @"replica-1: waiting, it restarts when it has replayed what master restarted with");
+    let raises = world.clone().facts("replica-1", |facts| {
+        facts.standby_floor.insert("max_connections".to_owned(), 50);
+        facts.replay_paused = true;
+    });
+    // PostgreSQL itself has paused the replay of a standby with too small limits: it will never catch up as it is.
+    assert!(
+        raises
+            .plan()
+            .contains("replica-1: stop container (60 s grace), because shared_buffers changed")
+    );
     insta::assert_snapshot!(world.facts("replica-1", |facts| facts.lsn = Lsn(0x510)).plan(), @r"
     replica-1: stop container (60 s grace), because shared_buffers changed
     replica-1: disconnect from network pg-svc, because it gets its names when it streams
