@@ -143,7 +143,7 @@ impl World {
                 self.containers[at].say("PANIC:  something is broken".to_owned());
                 self.exit(at, 1, "PANIC");
             }
-            Accident::Stopped => self.by_hand(&name, |world, op| world.stop(&name, 10, op)),
+            Accident::Stopped => self.by_hand(&name, |world, _| world.stop(&name, 10)),
             Accident::Started => self.by_hand(&name, |world, op| world.start(&name, By::User, op)),
             Accident::Restarted => {
                 self.exit(at, 137, "somebody restarts it");

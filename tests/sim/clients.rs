@@ -128,12 +128,14 @@ impl World {
         })
     }
 
-    /// A row is acknowledged. What a server acknowledges that a user made a second primary is the user's own affair.
+    /// A row is acknowledged. What a server acknowledges that a user made a second primary is the user's own affair,
+    /// and so is what one acknowledges that a user has overruled, until it is fenced.
     fn acknowledge(&mut self, at: usize, place: Place) {
         let is_second = (0..self.containers.len())
             .filter(|other| *other != at && !self.containers[*other].member().is_empty())
             .any(|other| self.data(other).is_some_and(|data| !data.is_standby));
-        if self.containers[at].writer_by() == By::User && is_second {
+        let is_overruled = self.containers[at].up().is_some_and(|server| server.is_overruled);
+        if is_overruled || self.containers[at].writer_by() == By::User && is_second {
             return;
         }
         self.clients.rows += 1;

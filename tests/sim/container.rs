@@ -113,6 +113,8 @@ pub struct Server {
     pub has_streamed: bool,
     /// Whether somebody paused the replay.
     pub replay_paused: bool,
+    /// Whether it takes writes although a user has named another member the primary since.
+    pub is_overruled: bool,
     /// Whether its limits are too small to go on replaying.
     pub is_stuck: bool,
     /// When a requested promotion is done.
@@ -201,11 +203,12 @@ impl Container {
 
     /// When something happens in it by itself.
     pub fn due(&self) -> u64 {
-        let Some(process) = self.process.as_ref().filter(|_| self.seen.state == RunState::Running) else {
+        let runs = matches!(self.seen.state, RunState::Running | RunState::Paused);
+        let Some(process) = self.process.as_ref().filter(|_| runs) else {
             return u64::MAX;
         };
         let kill_at = process.kill_at.unwrap_or(u64::MAX);
-        if process.is_frozen {
+        if process.is_frozen || self.seen.state == RunState::Paused {
             return kill_at;
         }
         let own = match process.phase {

@@ -40,7 +40,7 @@ impl World {
             EngineOp::Deliver(delivery) => self.deliver(delivery, op),
             EngineOp::Start(container) => self.start(container, By::Agent, op),
             EngineOp::Signal { container, signal } => self.signal(container, signal, op),
-            EngineOp::Stop { container, grace_secs } => self.stop(container, *grace_secs, op),
+            EngineOp::Stop { container, grace_secs } => self.stop(container, *grace_secs),
             EngineOp::RemoveContainer(container) => self.remove_container(container, op),
             EngineOp::Connect {
                 container,
@@ -274,11 +274,13 @@ impl World {
             return Ok(());
         };
         match (self.containers[at].seen.state, signal) {
-            (RunState::Paused, _) => Err(failed(FailureKind::Other, op, "the container is paused")),
-            (RunState::Running, "SIGKILL") => {
+            // The kernel kills what is frozen, and the engine thaws it for that.
+            (RunState::Running | RunState::Paused, "SIGKILL") => {
                 self.exit(at, 137, "killed");
                 Ok(())
             }
+            // It would be delivered with the thaw; nobody here waits for that.
+            (RunState::Paused, _) => Ok(()),
             (RunState::Running, "SIGINT" | "SIGTERM") => {
                 if self.containers[at].is_awake() {
                     self.interrupt(at);
@@ -297,13 +299,12 @@ impl World {
     }
 
     /// Asks a container to stop, and sees to it that it is killed when its grace is over.
-    pub fn stop(&mut self, container: &str, grace_secs: i64, op: &EngineOp) -> Done {
+    pub fn stop(&mut self, container: &str, grace_secs: i64) -> Done {
         let Some(at) = self.find(container) else {
             return Ok(());
         };
         match self.containers[at].seen.state {
-            RunState::Paused => return Err(failed(FailureKind::Other, op, "the container is paused")),
-            RunState::Running => {}
+            RunState::Running | RunState::Paused => {}
             RunState::Created | RunState::Exited | RunState::Between => return Ok(()),
         }
         let kill_at = self.now + grace_secs.unsigned_abs() * 1000;

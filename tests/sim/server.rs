@@ -351,6 +351,11 @@ impl World {
         {
             self.watch.forced = None;
             self.give_up_beyond(&[place]);
+            for other in (0..self.containers.len()).filter(|other| *other != at) {
+                if let Some(process) = &mut self.containers[other].process {
+                    process.server.is_overruled = !process.server.in_recovery;
+                }
+            }
         }
     }
 }
