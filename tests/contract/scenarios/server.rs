@@ -59,6 +59,8 @@ pub async fn delivered_files_are_seen_and_a_reload_puts_them_in_force<H: Host>(g
         files(&cluster, "master", Role::Primary, "master")
     };
     let files = edited("work_mem", "5MB");
+    // File times and the time of the last load are compared in whole seconds.
+    ground.host.rest(Duration::from_millis(1100)).await;
     ground.deliver("master", files.clone()).await;
     let delivered = ground.up("master").await;
     assert!(delivered.reload_due, "the server has not read it");
