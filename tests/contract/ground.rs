@@ -7,7 +7,7 @@ use reconciler::kinds::postgres::cluster::Cluster;
 use reconciler::kinds::postgres::desired::{self, FileInputs, Role};
 use reconciler::kinds::postgres::{conf, control, observe};
 use reconciler::model::Seen;
-use reconciler::model::container::{ContainerObserved, FileSpec, ImageFacts, Objects, RunState};
+use reconciler::model::container::{ContainerObserved, FileSpec, ImageFacts, NamedSpec, Objects, RunState};
 use reconciler::model::plan::{Delivery, EngineOp, SqlTarget};
 use reconciler::model::postgres::{Control, PgFacts, PgQuestion, RoleAttributes, RoleChange, Server, SqlOp};
 use serde_json::json;
@@ -31,6 +31,8 @@ pub trait Host: Reads + Writes {
     async fn write(&self, container: &str, rows: u64);
     /// How many rows a server shows.
     async fn rows(&self, container: &str) -> u64;
+    /// The engine makes a network although it has one of that name, as it does when two calls cross.
+    async fn twin(&self, network: &NamedSpec);
     /// Time passes.
     async fn rest(&self, time: Duration);
 }
@@ -104,13 +106,18 @@ impl<H: Host> Ground<H> {
 
     /// Looks until something is there.
     pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let found = self.search(&look).await;
+        found.unwrap_or_else(|| panic!("waited in vain until {what}"))
+    }
+
+    async fn search<T>(&self, look: &impl AsyncFn() -> Option<T>) -> Option<T> {
         for _ in 0..LOOKS {
             if let Some(found) = look().await {
-                return found;
+                return Some(found);
             }
             self.host.rest(BETWEEN_LOOKS).await;
         }
-        panic!("waited in vain until {what}")
+        None
     }
 
     pub async fn engine(&self, op: EngineOp) -> Result<(), HostError> {
@@ -191,7 +198,11 @@ impl<H: Host> Ground<H> {
             RunState::Running => self.server(member).await.facts().filter(|facts| holds(facts)).cloned(),
             _ => None,
         };
-        self.until(&format!("{member}: {what}"), look).await
+        if let Some(found) = self.search(&look).await {
+            return found;
+        }
+        let log = self.host.log_tail(&self.cluster.container_name(member), 20).await;
+        panic!("waited in vain until {member}: {what}; its log: {log:?}")
     }
 
     pub async fn up(&self, member: &str) -> PgFacts {

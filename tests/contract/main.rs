@@ -3,7 +3,7 @@
 //! is wrong.
 //!
 //! `ground` is a host with one cluster's names on it, and `scenarios` what is done there, by the operations of plans alone
-//! and by what befalls containers from outside; `real` is one kind of host.
+//! and by what befalls containers from outside; `real` and `simulated` are the hosts.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,10 +14,15 @@
 mod ground;
 mod real;
 mod scenarios;
+#[path = "../sim/mod.rs"]
+mod sim;
+mod simulated;
+mod twin;
 
 /// A test of each scenario on each host.
 macro_rules! on_every_host {
     ($($room:ident: $($name:ident),+;)+) => {
+        on_every_host!(@host simulation, |_test, play| crate::simulated::on(play); $($room: $($name),+;)+);
         on_every_host!(@host postgresql_15, |test, play| crate::real::on("postgres:15", test, play); $($room: $($name),+;)+);
         on_every_host!(@host postgresql_17, |test, play| crate::real::on("postgres:17", test, play); $($room: $($name),+;)+);
         on_every_host!(@host postgresql_18, |test, play| crate::real::on("postgres:18", test, play); $($room: $($name),+;)+);
@@ -38,7 +43,8 @@ on_every_host! {
     engine: what_is_made_twice_is_made_once_and_what_is_gone_is_gone,
         a_name_that_somebody_else_has_is_a_conflict,
         what_is_in_use_is_not_removed,
-        a_container_leaves_a_network_and_comes_back;
+        a_container_leaves_a_network_and_comes_back,
+        two_networks_of_one_name_are_told_apart;
     server: a_primary_comes_up_from_nothing,
         delivered_files_are_seen_and_a_reload_puts_them_in_force,
         a_killed_primary_says_so_and_comes_back_with_every_row,

@@ -7,13 +7,14 @@ use std::time::Duration;
 use reconciler::host::real::RealHost;
 use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets};
 use reconciler::model::Seen;
-use reconciler::model::container::{Objects, ProcessState};
+use reconciler::model::container::{NamedSpec, Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
 use reconciler::store::SecretFiles;
 use tokio::task::LocalSet;
 
 use crate::ground::{Blow, Ground, Host, cluster};
+use crate::twin;
 
 /// The real host; what was made on it goes when it is dropped.
 pub struct Real {
@@ -62,6 +63,10 @@ impl Host for Real {
 
     async fn rows(&self, container: &str) -> u64 {
         psql(container, "select count(*) from written").parse().unwrap()
+    }
+
+    async fn twin(&self, network: &NamedSpec) {
+        twin::make(&network.name, &network.labels);
     }
 
     async fn rest(&self, time: Duration) {

@@ -202,13 +202,22 @@ fn whoever_starts_the_old_primary_by_hand_gets_no_second_writer() {
     let world = automatic("fo-hand", 1);
     let container = world.container("master");
     let mut command = world.spawn(&["promote", "replica-1"]);
-    // From the moment it is fenced somebody starts it over and over again.
-    world.until("it went down", |w| {
+    // From the moment it is fenced somebody starts it over and over again, until the command is answered.
+    let answer = loop {
         docker_output(&["start", &container]);
-        w.primary() == "replica-1"
-    });
-    let _ = command.wait();
+        if let Some(answer) = command.try_wait().unwrap() {
+            break answer;
+        }
+    };
     world.wait_ready();
+    // Started before the fence stood, it is the primary again and the switchover is off.
+    let primary = if answer.success() { "replica-1" } else { "master" };
+    assert_eq!(writable(&world, &["master", "replica-1"]), [primary]);
+    assert_eq!(world.sql(primary, "postgres", "select n from t"), "1");
+    if !answer.success() {
+        assert_eq!(world.cli(&["promote", "replica-1"]).code, 0);
+        world.wait_ready();
+    }
     assert_eq!(writable(&world, &["master", "replica-1"]), ["replica-1"]);
     assert_eq!(world.sql("replica-1", "postgres", "select n from t"), "1");
 }

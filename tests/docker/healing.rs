@@ -1,6 +1,7 @@
 //! Whatever happens to a member is put right, and an event says what was found.
 
-use crate::world::{World, docker};
+use crate::twin;
+use crate::world::{World, docker, replace};
 use serde_json::json;
 
 fn streams(world: &World, member: &str) -> bool {
@@ -234,4 +235,48 @@ fn a_member_that_does_not_stay_up_is_tried_ever_more_slowly_and_reported() {
     ];
     docker(&fix);
     world.until("it streams", |w| streams(w, "replica-1"));
+}
+
+#[test]
+fn a_second_network_of_one_name_goes_before_it_keeps_a_member_from_starting() {
+    let mut world = World::ready("twin", 1);
+    world.kill_agent();
+    let networks = ["net", "svc"].map(|kind| format!("{}-{kind}", world.name));
+    let count = |name: &str| {
+        let filter = format!("name=^{name}$");
+        docker(&["network", "ls", "-q", "--filter", &filter]).lines().count()
+    };
+    let twins = || {
+        for name in &networks {
+            let id = docker(&["network", "ls", "-q", "--filter", &format!("name=^{name}$")]);
+            let labels = docker(&["network", "inspect", "-f", "{{json .Labels}}", &id]);
+            twin::make(name, &serde_json::from_str(&labels).unwrap());
+            assert_eq!(count(name), 2);
+        }
+    };
+    twins();
+    docker(&["rm", "-f", &world.container("replica-1")]);
+    world.start_agent();
+    world.wait_event("is a second network named");
+    world.until("it streams", |w| streams(w, "replica-1"));
+    assert_eq!(networks.each_ref().map(|name| count(name)), [1, 1]);
+    let name = format!("{}-ro", world.name);
+    world.until("the replica has its name again", |w| {
+        let networks = "{{json .NetworkSettings.Networks}}";
+        docker(&["inspect", "-f", networks, &w.container("replica-1")]).contains(&name)
+    });
+
+    // All of them go with the cluster.
+    world.kill_agent();
+    twins();
+    let manifest = world.manifest();
+    std::fs::rename(&manifest, manifest.with_file_name("cluster.yaml.off")).unwrap();
+    replace(&manifest.with_file_name("other.yaml"), "# nothing here yet\n");
+    world.start_agent();
+    world.until("it is an orphan", |w| w.condition("ManifestAccepted").1 == "Orphaned");
+    let deleted = world.cli(&["delete", &world.name, "--yes", "--purge-data"]);
+    assert_eq!(deleted.code, 0, "{}{}", deleted.out, deleted.err);
+    world.until("no network is left", |_| {
+        networks.each_ref().map(|name| count(name)) == [0, 0]
+    });
 }

@@ -27,5 +27,7 @@ mod reseed;
 mod rewind;
 mod scale;
 mod sync;
+#[path = "../contract/twin.rs"]
+mod twin;
 mod versions;
 mod world;

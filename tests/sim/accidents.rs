@@ -71,7 +71,7 @@ impl World {
             seen: named("other-data"),
             content: Content::Empty,
         });
-        self.networks.push(named("other"));
+        self.add_network(named("other"));
         let serial = self.next_serial();
         self.containers.push(Container {
             serial,

@@ -20,6 +20,8 @@ pub struct Clients {
     pub given_up: u64,
     /// How many rows were acknowledged.
     pub rows: u64,
+    /// Whether they write only when they are told to.
+    pub are_idle: bool,
 }
 
 impl Clients {
@@ -55,13 +57,11 @@ impl World {
         self.stream();
         for at in 0..self.containers.len() {
             let container = &self.containers[at];
-            if !container.accepts_writes() || !container.is_reached() || !self.rng.chance(ROWS_PER_MILLE) {
+            if self.clients.are_idle || !container.accepts_writes() || !container.is_reached() {
                 continue;
             }
-            let bytes = self.rng.between((0x40, 0x2000));
-            self.write(at, bytes, Kind::Row);
-            if let Some(place) = self.data(at).map(|data| data.place) {
-                self.commit(at, place);
+            if self.rng.chance(ROWS_PER_MILLE) {
+                self.insert(at);
             }
         }
         for at in 0..self.containers.len() {
@@ -72,6 +72,24 @@ impl World {
                 self.release(at);
             }
         }
+    }
+
+    /// A client writes a row.
+    pub fn insert(&mut self, at: usize) {
+        let bytes = self.rng.between((0x40, 0x2000));
+        self.write(at, bytes, Kind::Row);
+        if let Some(place) = self.data(at).map(|data| data.place) {
+            self.commit(at, place);
+        }
+    }
+
+    /// How many rows a server shows.
+    pub fn rows(&self, at: usize) -> u64 {
+        let Some(data) = self.data(at) else {
+            return 0;
+        };
+        let seen = (0..data.replayed).filter_map(|count| self.wal.record(data.place, count));
+        seen.filter(|record| record.kind == Kind::Row).count() as u64
     }
 
     /// A client commits a row: the answer comes at once, or when enough standbys have it.

@@ -29,11 +29,8 @@ impl World {
     pub fn carry_out(&mut self, op: &EngineOp) -> Done {
         match op {
             EngineOp::PullImage(_) => Ok(()),
-            EngineOp::CreateNetwork(spec) => self.create_network(spec),
-            EngineOp::RemoveNetwork(name) => {
-                self.networks.retain(|network| network.name != *name);
-                Ok(())
-            }
+            EngineOp::CreateNetwork(spec) => self.create_network(spec, op),
+            EngineOp::RemoveNetwork(key) => self.remove_network(key, op),
             EngineOp::CreateVolume(spec) => self.create_volume(spec),
             EngineOp::RemoveVolume(name) => self.remove_volume(name, op),
             EngineOp::CreateContainer(spec) => self.create_container(spec, op),
@@ -142,13 +139,6 @@ impl World {
         Ok(at)
     }
 
-    fn create_network(&mut self, spec: &NamedSpec) -> Done {
-        if !self.networks.iter().any(|network| network.name == spec.name) {
-            self.networks.push(observed(spec));
-        }
-        Ok(())
-    }
-
     fn create_volume(&mut self, spec: &NamedSpec) -> Done {
         if let Some(at) = self.volume(&spec.name) {
             let found = self.volumes[at].seen.labels.get(labels::UID);
@@ -254,6 +244,9 @@ impl World {
         if self.volume(self.containers[at].volume()).is_none() {
             return Err(failed(FailureKind::NotFound, op, "its volume is gone"));
         }
+        for network in self.containers[at].seen.networks.keys() {
+            self.check_network(network, op)?;
+        }
         let (now, serial) = (self.seconds(), self.next_serial());
         let container = &mut self.containers[at];
         container.seen.state = RunState::Running;
@@ -270,8 +263,12 @@ impl World {
     }
 
     fn signal(&mut self, container: &str, signal: &str, op: &EngineOp) -> Done {
+        let is_ending = matches!(signal, "SIGINT" | "SIGTERM" | "SIGQUIT" | "SIGKILL");
         let Some(at) = self.find(container) else {
-            return Ok(());
+            return match is_ending {
+                true => Ok(()),
+                false => Err(failed(FailureKind::NotFound, op, "it does not run")),
+            };
         };
         match (self.containers[at].seen.state, signal) {
             // The kernel kills what is frozen, and the engine thaws it for that.
@@ -291,7 +288,7 @@ impl World {
                 self.load(at);
                 Ok(())
             }
-            (RunState::Created | RunState::Exited | RunState::Between, "SIGINT" | "SIGTERM" | "SIGKILL") => Ok(()),
+            (RunState::Created | RunState::Exited | RunState::Between, _) if is_ending => Ok(()),
             (RunState::Created | RunState::Exited | RunState::Between, _) => {
                 Err(failed(FailureKind::NotFound, op, "it does not run"))
             }
@@ -336,9 +333,7 @@ impl World {
     fn attach(&mut self, container: &str, network: &str, aliases: &[String], op: &EngineOp) -> Done {
         let at = self.there(container, op)?;
         let serial = self.next_serial();
-        if !self.networks.iter().any(|one| one.name == network) {
-            return Err(failed(FailureKind::NotFound, op, "no such network"));
-        }
+        self.check_network(network, op)?;
         let container = &mut self.containers[at];
         if container.seen.networks.contains_key(network) {
             return Ok(());
@@ -367,7 +362,8 @@ impl World {
     }
 }
 
-fn observed(spec: &NamedSpec) -> NamedObserved {
+/// What the engine shows of what was made so.
+pub fn observed(spec: &NamedSpec) -> NamedObserved {
     NamedObserved {
         name: spec.name.clone(),
         labels: spec.labels.clone(),

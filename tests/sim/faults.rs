@@ -17,6 +17,8 @@ pub enum Fate {
     CrashBefore,
     /// The agent dies before it hears that it was done.
     CrashAfter,
+    /// The agent dies while the engine is about it, and the engine gets it done later: perhaps when the next agent is.
+    CrashAmid,
 }
 
 /// What goes wrong.
@@ -50,11 +52,8 @@ impl Faults {
             return Fate::Fine;
         }
         if rng.chance(self.crash_per_mille) {
-            return if rng.chance(500) {
-                Fate::CrashBefore
-            } else {
-                Fate::CrashAfter
-            };
+            let fates = [Fate::CrashBefore, Fate::CrashAfter, Fate::CrashAmid];
+            return fates[usize::try_from(rng.below(3)).unwrap_or(0)];
         }
         match rng.chance(self.write_per_mille) {
             false => Fate::Fine,

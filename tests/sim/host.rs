@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite};
-use reconciler::model::container::{ImageFacts, Neighbour, Objects, RunState};
+use reconciler::model::container::{ImageFacts, Neighbour, Objects, ProcessState, RunState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
 use reconciler::model::{Seen, labels};
@@ -134,6 +134,7 @@ impl SimHost {
         &self,
         what: String,
         range: (u64, u64),
+        op: Option<&EngineOp>,
         act: impl FnOnce(&mut World) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
         *self.0.writes.borrow_mut() += 1;
@@ -141,14 +142,18 @@ impl SimHost {
         if fate == Fate::CrashBefore {
             return self.dies().await;
         }
+        if let (Fate::CrashAmid, Some(op)) = (fate, op) {
+            self.with(|world| world.postpone(op.clone()));
+            return self.dies().await;
+        }
         self.latency(range).await;
         let unreachable = || failed(FailureKind::Unreachable, &what, "the engine did not answer in time");
         let result = self.with(|world| match fate {
             Fate::Refused => Err(failed(FailureKind::Other, &what, "it went wrong")),
-            Fate::Fine | Fate::Lost | Fate::Late | Fate::CrashBefore | Fate::CrashAfter => act(world),
+            _ => act(world),
         });
         match fate {
-            Fate::CrashAfter => self.dies().await,
+            Fate::CrashAfter | Fate::CrashAmid => self.dies().await,
             Fate::Lost => Err(unreachable()),
             Fate::Late => {
                 sleep(Duration::from_secs(10)).await;
@@ -211,7 +216,7 @@ impl EngineRead for SimHost {
             let owned = all.filter(|found| found.contains_key(labels::UID));
             let owners: BTreeSet<Owner> = owned.map(owner).collect();
             let is_new = |owner: &Owner| !owners.iter().any(|o| (&o.kind, &o.name) == (&owner.kind, &owner.name));
-            let of_networks = world.networks.iter().map(|one| owner(&one.labels));
+            let of_networks = world.networks.iter().map(|one| owner(&one.seen.labels));
             let only_networks: BTreeSet<Owner> = of_networks.filter(is_new).collect();
             owners.into_iter().chain(only_networks).collect()
         })
@@ -235,6 +240,20 @@ impl EngineRead for SimHost {
             match world.data(at) {
                 Some(data) => Seen::Known(super::facts::control(data)),
                 None => Seen::Absent,
+            }
+        });
+        read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
+    }
+
+    async fn process(&self, container: &str) -> Seen<ProcessState> {
+        let read = self.look("look at the processes", |world| {
+            let process = world
+                .find(container)
+                .and_then(|at| world.containers[at].process.as_ref());
+            match process.map(|process| process.is_frozen) {
+                None => Seen::Absent,
+                Some(true) => Seen::Known(ProcessState::Stopped),
+                Some(false) => Seen::Known(ProcessState::Alive),
             }
         });
         read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
@@ -307,8 +326,10 @@ fn objects(world: &mut World, ask: &Ask) -> Objects {
             false => {}
         }
     }
-    for network in &world.networks {
+    objects.namesakes = world.namesakes(|seen| is_ours(&seen.labels));
+    for network in world.networks.iter().map(|network| &network.seen) {
         match is_ours(&network.labels) {
+            true if objects.networks.contains(network) => {}
             true => objects.networks.push(network.clone()),
             false if ask.neighbours => objects.foreign_networks.push(network.name.clone()),
             false => {}
@@ -320,7 +341,7 @@ fn objects(world: &mut World, ask: &Ask) -> Objects {
 impl EngineWrite for SimHost {
     async fn engine(&self, op: &EngineOp) -> Result<(), HostError> {
         let done = self
-            .call(op.to_string(), duration(op), |world| {
+            .call(op.to_string(), duration(op), Some(op), |world| {
                 if world.is_engine_down() {
                     return Err(failed(
                         FailureKind::Unreachable,
@@ -372,6 +393,7 @@ impl PostgresRead for SimHost {
 
 impl PostgresWrite for SimHost {
     async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError> {
-        self.call(op.to_string(), (1, 8), |world| world.run(target, op)).await
+        self.call(op.to_string(), (1, 8), None, |world| world.run(target, op))
+            .await
     }
 }

@@ -187,7 +187,7 @@ impl World {
         let is_foreign = |found: &BTreeMap<String, String>| !found.contains_key(labels::UID);
         let volumes = self.volumes.iter().filter(|volume| is_foreign(&volume.seen.labels));
         let containers = self.containers.iter().filter(|one| is_foreign(&one.seen.labels));
-        let networks = self.networks.iter().filter(|one| is_foreign(&one.labels));
+        let networks = self.networks.iter().filter(|one| is_foreign(&one.seen.labels));
         let described = volumes.map(|Volume { seen, .. }| format!("{seen:?}"));
         described
             .chain(containers.map(|one| format!("{:?}", one.seen)))

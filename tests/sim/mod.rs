@@ -22,19 +22,20 @@
 
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
-mod accidents;
+pub mod accidents;
 mod catalog;
 mod checkpoint;
 mod clients;
 mod conf;
 mod container;
-mod engine;
+pub mod engine;
 mod facts;
 mod faults;
-mod host;
+pub mod host;
 mod invariants;
+mod network;
 mod replication;
-mod rng;
+pub mod rng;
 pub mod schedule;
 mod secrets;
 mod seeding;
@@ -44,4 +45,4 @@ pub mod stage;
 mod story;
 mod volume;
 mod wal;
-mod world;
+pub mod world;

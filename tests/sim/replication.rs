@@ -325,7 +325,7 @@ impl World {
         let Some(data) = self.data(at) else {
             return;
         };
-        let end = self.wal.end(data.place);
+        let (end, segment) = (self.wal.end(data.place), self.pace.segment);
         let Some(data) = self.data_mut(at) else {
             return;
         };
@@ -338,7 +338,8 @@ impl World {
             .filter(|slot| !slot.is_lost)
             .map(|slot| slot.restart);
         let oldest = held.min().unwrap_or(u64::MAX).min(data.control.checkpoint);
-        data.oldest = data.oldest.max(oldest);
+        // Whole segments go: what precedes a checkpoint in its own one stays.
+        data.oldest = data.oldest.max(oldest / segment * segment);
     }
 
     /// Makes a slot that holds the log from now on.

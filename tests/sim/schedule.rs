@@ -83,6 +83,7 @@ fn pace(rng: &mut Rng) -> Pace {
         lag: (0, if rng.chance(300) { 400 } else { 10 }),
         checkpoint: (300, 40_000),
         tick: 40 + rng.below(160),
+        segment: if rng.chance(500) { 1 << 20 } else { 16 << 20 },
     }
 }
 

@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use reconciler::model::container::{Health, NamedObserved, RunState};
+use reconciler::model::container::{Health, RunState};
+use reconciler::model::plan::EngineOp;
 
 use super::catalog::Catalog;
 use super::clients::Clients;
 use super::container::{Container, Phase};
+use super::engine::observed;
 use super::faults::Faults;
-use super::invariants::Watch;
+use super::invariants::{Glimpse, Watch};
+use super::network::Network;
 use super::rng::Rng;
 use super::secrets::Passwords;
 use super::story::Story;
@@ -20,7 +23,7 @@ use super::wal::Wal;
 /// The time at which every story begins, in seconds since the epoch.
 pub const EPOCH: i64 = 1_700_000_000;
 
-/// How long things take in one world, as ranges in ms.
+/// How long things take in one world, as ranges in ms, and how large they are.
 #[derive(Debug, Clone)]
 pub struct Pace {
     /// From the start of a container to its server's first answer.
@@ -41,6 +44,8 @@ pub struct Pace {
     pub checkpoint: (u64, u64),
     /// Between the clients' writes.
     pub tick: u64,
+    /// `wal_segment_size`, in bytes: the log goes in pieces of it.
+    pub segment: u64,
 }
 
 /// The host.
@@ -63,9 +68,11 @@ pub struct World {
     /// Volumes, ours and others.
     pub volumes: Vec<Volume>,
     /// Networks, ours and others.
-    pub networks: Vec<NamedObserved>,
+    pub networks: Vec<Network>,
     /// The passwords that the agent knows.
     pub passwords: Rc<Passwords>,
+    /// Calls of an agent that has died since.
+    under_way: Vec<UnderWay>,
     /// Until when the engine answers nobody.
     pub engine_down_until: u64,
     /// When the agent hears of what happened on the engine.
@@ -81,6 +88,16 @@ pub struct World {
     /// How many things were made.
     pub serial: u64,
     next_tick: u64,
+}
+
+/// A call that the engine is about, whose caller has died.
+#[derive(Debug)]
+struct UnderWay {
+    /// When it will be done.
+    due: u64,
+    op: EngineOp,
+    /// What the caller knew when it called: what it did is judged by that.
+    known: BTreeMap<String, Glimpse>,
 }
 
 impl World {
@@ -99,6 +116,7 @@ impl World {
             networks: Vec::new(),
             passwords: Rc::default(),
             engine_down_until: 0,
+            under_way: Vec::new(),
             news: Vec::new(),
             clients: Clients::default(),
             faults,
@@ -132,6 +150,7 @@ impl World {
                     self.progress(at);
                 }
             }
+            self.finish();
             if self.next_tick <= self.now {
                 self.next_tick = self.now + self.pace.tick;
                 self.tick();
@@ -143,8 +162,40 @@ impl World {
 
     /// When something happens next that the agent may see.
     pub fn next_due(&self) -> u64 {
-        let due = self.containers.iter().map(Container::due).min();
-        due.unwrap_or(u64::MAX)
+        let due = self.containers.iter().map(Container::due);
+        let under_way = self.under_way.iter().map(|call| call.due);
+        due.chain(under_way).min().unwrap_or(u64::MAX)
+    }
+
+    /// The engine will do this in a while, whoever is there to see it.
+    pub fn postpone(&mut self, op: EngineOp) {
+        let due = self.now + self.rng.between((1, 2500));
+        let known = self.watch.glimpses.clone();
+        self.under_way.push(UnderWay { due, op, known });
+    }
+
+    /// The engine gets done what it was about.
+    fn finish(&mut self) {
+        let now = self.now;
+        while let Some(at) = self.under_way.iter().position(|call| call.due <= now) {
+            let UnderWay { op, known, .. } = self.under_way.swap_remove(at);
+            if self.is_engine_down() {
+                continue;
+            }
+            self.tell("engine", || {
+                format!("gets done what an agent that is dead asked for: {op}")
+            });
+            let known_since = std::mem::replace(&mut self.watch.glimpses, known);
+            // Whoever asked is not there to hear how it went.
+            let _ = match &op {
+                EngineOp::CreateNetwork(spec) => {
+                    self.add_network(observed(spec));
+                    Ok(())
+                }
+                op => self.carry_out(op),
+            };
+            self.watch.glimpses = known_since;
+        }
     }
 
     /// Whether the engine answers nobody.

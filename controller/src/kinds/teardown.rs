@@ -27,9 +27,17 @@ pub fn plan<C>(objects: &Objects, purge_data: bool, grace_secs: i64) -> Plan<C> 
     if !plan.is_idle() {
         return plan;
     }
-    for network in &objects.networks {
-        let remove = EngineOp::RemoveNetwork(network.name.clone());
-        plan.step(Action::engine(&network.name, remove, CAUSE));
+    // Two of one name are told apart by their ids only.
+    let twins = objects.namesakes.iter().map(|one| (&one.name, &one.id));
+    let is_single = |name: &String| !objects.namesakes.iter().any(|one| one.name == *name);
+    let single = objects
+        .networks
+        .iter()
+        .map(|one| &one.name)
+        .filter(|name| is_single(name));
+    for (name, key) in single.map(|name| (name, name)).chain(twins) {
+        let remove = EngineOp::RemoveNetwork(key.clone());
+        plan.step(Action::engine(name, remove, CAUSE));
     }
     for volume in objects.volumes.iter().filter(|_| purge_data) {
         let remove = EngineOp::RemoveVolume(volume.name.clone());
@@ -47,7 +55,7 @@ const CAUSE: &str = "its deletion was requested";
 #[cfg(test)]
 mod tests {
     use super::plan;
-    use crate::model::container::{NamedObserved, Objects};
+    use crate::model::container::{NamedObserved, Namesake, Objects};
 
     fn volume_only() -> Objects {
         Objects {
@@ -67,5 +75,28 @@ mod tests {
             printed,
             "pg-master-g1: remove volume pg-master-g1, because its deletion was requested with its data\n"
         );
+    }
+
+    #[test]
+    fn of_two_networks_with_one_name_each_is_removed_by_its_id() {
+        let named = |name: &str| NamedObserved {
+            name: name.to_owned(),
+            labels: std::collections::BTreeMap::new(),
+        };
+        let namesake = |id: &str| Namesake {
+            id: id.to_owned(),
+            name: "pg-net".to_owned(),
+            guests: Vec::new(),
+        };
+        let objects = Objects {
+            networks: vec![named("pg-net"), named("pg-svc")],
+            namesakes: vec![namesake("older"), namesake("newer")],
+            ..Objects::default()
+        };
+        insta::assert_snapshot!(plan::<String>(&objects, false, 1), @r"
+        pg-svc: remove network pg-svc, because its deletion was requested
+        pg-net: remove network older, because its deletion was requested
+        pg-net: remove network newer, because its deletion was requested
+        ");
     }
 }

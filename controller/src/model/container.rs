@@ -163,6 +163,19 @@ pub struct NamedObserved {
     pub labels: BTreeMap<String, String>,
 }
 
+/// One of several networks of ours that have the same name. Docker's check for duplicates is best effort ("not guaranteed
+/// to catch all name collisions", Engine API 1.41, `CheckDuplicate`): two calls that cross make two networks, and by that
+/// name no container starts or joins any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namesake {
+    /// The engine's id of it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The containers that are attached to it, ours and others, by name.
+    pub guests: Vec<String>,
+}
+
 /// What an engine says a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunState {
@@ -260,8 +273,10 @@ pub struct Objects {
     pub containers: Vec<ContainerObserved>,
     /// Volumes that carry the resource's uid.
     pub volumes: Vec<NamedObserved>,
-    /// Networks that carry the resource's uid.
+    /// Networks that carry the resource's uid, one of each name.
     pub networks: Vec<NamedObserved>,
+    /// Those of them that share their name with another one of ours, the oldest first; none on a healthy host.
+    pub namesakes: Vec<Namesake>,
     /// The foreign objects in the way of what is wanted; looked up only when something is to be made.
     pub neighbours: Vec<Neighbour>,
     /// Names of foreign volumes, looked up together with the neighbours.

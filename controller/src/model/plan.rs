@@ -18,7 +18,7 @@ pub enum EngineOp {
     PullImage(String),
     /// Makes a bridge network.
     CreateNetwork(NamedSpec),
-    /// Removes a network.
+    /// Removes a network, by name or id.
     RemoveNetwork(String),
     /// Makes an empty volume.
     CreateVolume(NamedSpec),

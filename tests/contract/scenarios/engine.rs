@@ -127,3 +127,43 @@ pub async fn a_container_leaves_a_network_and_comes_back<H: Host>(ground: &Groun
     assert!(!seen.networks.contains_key(&service.name));
     ground.up("master").await;
 }
+
+pub async fn two_networks_of_one_name_are_told_apart<H: Host>(ground: &Ground<H>) {
+    let network = desired::network(&ground.cluster);
+    ground.make("master").await;
+    assert!(ground.objects().await.namesakes.is_empty());
+    ground.host.twin(&network).await;
+    let objects = ground.objects().await;
+    assert_eq!(objects.networks.len(), 1, "one of each name");
+    let names: Vec<&str> = objects.namesakes.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, [&network.name; 2]);
+    assert!(objects.namesakes.iter().all(|one| one.guests.is_empty()));
+    // The name leads nowhere, the ids do.
+    ground
+        .deliver("master", ground.files("master", Role::Bootstrap, "master"))
+        .await;
+    let container = ground.cluster.container_name("master");
+    assert!(ground.engine(EngineOp::Start(container.clone())).await.is_err());
+    let by_name = EngineOp::RemoveNetwork(network.name.clone());
+    assert!(ground.engine(by_name).await.is_err(), "neither is meant");
+    for _ in 0..2 {
+        let newer = EngineOp::RemoveNetwork(objects.namesakes[1].id.clone());
+        ground.engine(newer).await.unwrap();
+    }
+    assert!(ground.objects().await.namesakes.is_empty());
+    ground.start("master").await;
+    ground.up("master").await;
+
+    ground.host.twin(&network).await;
+    let namesakes = ground.objects().await.namesakes;
+    assert_eq!(namesakes[0].id, objects.namesakes[0].id, "the oldest comes first");
+    assert_eq!(namesakes[0].guests, std::slice::from_ref(&container));
+    assert!(namesakes[1].guests.is_empty());
+    let used = EngineOp::RemoveNetwork(namesakes[0].id.clone());
+    assert!(ground.engine(used).await.is_err(), "it is used");
+    ground
+        .engine(EngineOp::RemoveNetwork(namesakes[1].id.clone()))
+        .await
+        .unwrap();
+    ground.up("master").await;
+}

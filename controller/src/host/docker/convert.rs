@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary, EndpointSettings,
-    HealthStatusEnum, HostConfig, ImageInspect, MountPoint, Network, Volume,
+    HealthStatusEnum, HostConfig, ImageInspect, MountPoint, Network, NetworkInspect, Volume,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -60,6 +60,14 @@ pub(super) fn network(network: Network) -> NamedObserved {
         name: network.name.unwrap_or_default(),
         labels: labels(network.labels),
     }
+}
+
+/// The names of the containers that are attached to a network.
+pub(super) fn guests(network: &NetworkInspect) -> Vec<String> {
+    let attached = network.containers.iter().flat_map(|all| all.values());
+    let mut names: Vec<String> = attached.filter_map(|container| container.name.clone()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// A foreign container, reduced to what can be in our way.

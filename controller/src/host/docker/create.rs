@@ -20,7 +20,7 @@ const MAX_HOST_NAME: usize = 63;
 /// Makes a bridge network.
 pub(super) async fn network(docker: &Docker, spec: &NamedSpec) -> Result<(), HostError> {
     let what = format!("create network {}", spec.name);
-    // Engines below 25 would make a second network of the same name.
+    // Engines below 25 would make a second network of the same name, and do when two calls cross: the planner removes it.
     let named = |network: &bollard::models::Network| network.name.as_deref() == Some(&spec.name);
     if let Some(existing) = observe::networks(docker, None).await?.into_iter().find(named) {
         return already(&what, "network", spec, &convert::labels(existing.labels));

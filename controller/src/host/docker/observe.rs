@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::{ContainerSummary, Network, Volume};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use bollard::query_parameters::{
+    InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+};
 use futures_util::future::join_all;
 
 use super::{Docker, LOOK, convert, disk};
 use crate::host::{Ask, FailureKind, HostError, Owner};
 use crate::model::Seen;
-use crate::model::container::{ContainerObserved, ImageFacts, Objects};
+use crate::model::container::{ContainerObserved, ImageFacts, Namesake, Objects};
 use crate::model::labels;
 
 /// The objects of one resource, and if asked for, those of all others.
@@ -40,14 +42,41 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
             _ => objects.foreign_volumes.push(volume.name),
         }
     }
-    for network in networks?.into_iter().map(convert::network) {
-        match network.labels.get(labels::UID) {
-            Some(uid) if *uid == ask.uid => objects.networks.push(network),
-            _ => objects.foreign_networks.push(network.name),
-        }
-    }
+    let networks = networks?;
+    let is_ours =
+        |network: &Network| network.labels.as_ref().and_then(|found| found.get(labels::UID)) == Some(&ask.uid);
+    objects.namesakes = namesakes(docker, networks.iter().filter(|network| is_ours(network)).collect()).await?;
+    let (ours, others): (Vec<_>, Vec<_>) = networks.into_iter().partition(is_ours);
+    objects.networks = ours.into_iter().map(convert::network).collect();
+    objects.foreign_networks = others.into_iter().filter_map(|network| network.name).collect();
     sort(&mut objects);
     Ok(objects)
+}
+
+/// Those of our networks that share their name with another one, with who is attached: the list does not say.
+async fn namesakes(docker: &Docker, mut ours: Vec<&Network>) -> Result<Vec<Namesake>, HostError> {
+    ours.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
+    let mut namesakes = Vec::new();
+    for network in &ours {
+        let (Some(name), Some(id)) = (&network.name, &network.id) else {
+            continue;
+        };
+        if ours.iter().filter(|other| other.name == network.name).count() < 2 {
+            continue;
+        }
+        let look = async |engine: bollard::Docker| engine.inspect_network(id, None::<InspectNetworkOptions>).await;
+        match docker.call(&format!("inspect network {name}"), LOOK, look).await {
+            Ok(seen) => namesakes.push(Namesake {
+                id: id.clone(),
+                name: name.clone(),
+                guests: convert::guests(&seen),
+            }),
+            // What vanished since the list is not there.
+            Err(error) if error.kind == FailureKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(namesakes)
 }
 
 /// All resources that have something here. A network tells of its resource only where no container or volume does: it may
@@ -144,6 +173,7 @@ fn sort(objects: &mut Objects) {
     objects.containers.sort_by(|a, b| a.name.cmp(&b.name));
     objects.volumes.sort_by(|a, b| a.name.cmp(&b.name));
     objects.networks.sort_by(|a, b| a.name.cmp(&b.name));
+    objects.networks.dedup_by(|a, b| a.name == b.name);
     objects.neighbours.sort_by(|a, b| a.name.cmp(&b.name));
     objects.foreign_volumes.sort();
     objects.foreign_networks.sort();

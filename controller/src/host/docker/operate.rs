@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest, NetworkInspect,
-};
+use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{
     InspectNetworkOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
     StopContainerOptionsBuilder,
@@ -132,8 +130,11 @@ pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<(), Ho
         Err(error) if error.kind == FailureKind::NotFound => return Ok(()),
         other => other?,
     };
-    if let Some(guests) = guests(&network) {
-        let why = format!("{guests} still attached to it; `docker network disconnect {name} CONTAINER`");
+    let guests = convert::guests(&network);
+    if !guests.is_empty() {
+        let verb = if guests.len() == 1 { "is" } else { "are" };
+        let guests = guests.join(", ");
+        let why = format!("{guests} {verb} still attached to it; `docker network disconnect {name} CONTAINER`");
         return Err(HostError::new(FailureKind::Conflict, what, why));
     }
     check_label(&what, convert::labels(network.labels).contains_key(labels::UID))?;
@@ -142,15 +143,6 @@ pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<(), Ho
         unless(removed, errors::is_missing)
     };
     docker.call(&what, WORK, request).await
-}
-
-/// The containers that are attached to a network, in words.
-fn guests(network: &NetworkInspect) -> Option<String> {
-    let attached = network.containers.as_ref()?.values();
-    let mut names: Vec<&str> = attached.filter_map(|container| container.name.as_deref()).collect();
-    names.sort_unstable();
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    (!names.is_empty()).then(|| format!("{} {verb}", names.join(", ")))
 }
 
 /// Attaches a container to a network.

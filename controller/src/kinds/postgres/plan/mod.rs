@@ -12,6 +12,7 @@ mod foundation;
 mod identity;
 pub mod keep;
 mod lag;
+mod namesakes;
 pub mod position;
 pub mod promotion;
 pub mod rejoin;
@@ -38,7 +39,7 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
         identity::recognise(view, &mut plan);
         return plan;
     };
-    if !foundation::lay(view, &mut plan) {
+    if !foundation::lay(view, &mut plan) || !namesakes::settle(view, &mut plan) {
         return plan;
     }
     if let Some(promotion) = &view.memory.promotion {

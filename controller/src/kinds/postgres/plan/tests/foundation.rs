@@ -4,6 +4,7 @@ use super::world::{World, image};
 use crate::kinds::postgres::memory::Change;
 use crate::kinds::postgres::spec::PullPolicy;
 use crate::model::Seen;
+use crate::model::container::Namesake;
 use crate::model::labels;
 
 /// The record names a primary and the network stands, but no member exists yet.
@@ -116,6 +117,31 @@ fn a_network_that_vanished_is_made_again_before_all_else() {
     pg-net: create network pg-net, because it is missing
     pg-svc: create network pg-svc, because applications reach the cluster through it, by role names
     ");
+}
+
+fn namesakes(world: &mut World, guests: [&[&str]; 2]) {
+    let namesake = |(id, guests): (&str, &[&str])| Namesake {
+        id: id.to_owned(),
+        name: "pg-net".to_owned(),
+        guests: guests.iter().map(|guest| (*guest).to_owned()).collect(),
+    };
+    world.observed.objects.namesakes = ["older", "newer"].into_iter().zip(guests).map(namesake).collect();
+}
+
+#[test]
+fn of_two_networks_with_one_name_the_one_without_containers_goes() {
+    let mut world = World::new(0).healthy().kill("master");
+    namesakes(&mut world, [&[], &[]]);
+    insta::assert_snapshot!(world.plan(), @"pg-net: remove network newer, because it is a second network named pg-net, and nothing is attached to it");
+    namesakes(&mut world, [&[], &["pg-master"]]);
+    insta::assert_snapshot!(world.plan(), @"pg-net: remove network older, because it is a second network named pg-net, and nothing is attached to it");
+}
+
+#[test]
+fn two_networks_with_one_name_that_are_both_used_are_left_to_a_human() {
+    let mut world = World::new(0).healthy();
+    namesakes(&mut world, [&["pg-master"], &["shop"]]);
+    insta::assert_snapshot!(world.plan(), @"pg-net: blocked, there are 2 networks of this name and containers are attached to each: older (pg-master); newer (shop); no container starts by that name. Empty all but one (`docker network disconnect ID CONTAINER`); what is empty is removed");
 }
 
 #[test]
