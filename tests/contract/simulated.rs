@@ -15,26 +15,12 @@ use tokio::time::sleep;
 /// How often somebody who waits looks again.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// How long things take there, in ms; segments are as large as PostgreSQL makes them unless it is told.
-const PACE: Pace = Pace {
-    start: (150, 500),
-    initdb: (300, 1_500),
-    seed: (200, 1_500),
-    stop: (20, 200),
-    recovery: (0, 800),
-    promotion: (20, 120),
-    lag: (0, 10),
-    checkpoint: (300, 40_000),
-    tick: 40,
-    segment: 16 << 20,
-};
-
 /// Plays a scenario.
 pub fn on(play: impl AsyncFnOnce(&Ground<SimHost>)) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let mut world = World::new(Rng::new(1), PACE, false);
+        let mut world = World::new(Rng::new(1), Pace::CALM, false);
         world.clients.are_idle = true;
         let host = SimHost::new(world);
         let pumped = host.clone();

@@ -17,6 +17,7 @@ mod edits;
 mod engine;
 mod engines;
 mod failover;
+mod fence;
 mod healing;
 mod input;
 mod names;

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use reconciler::model::labels;
+
 use super::conf;
 use super::container::{By, Container};
+use super::volume::Volume;
 use super::wal::{Kind, Place};
 use super::world::World;
 
@@ -149,9 +152,12 @@ impl World {
     /// A row is acknowledged. What a server acknowledges that a user made a second primary is the user's own affair,
     /// and so is what one acknowledges that a user has overruled, until it is fenced.
     fn acknowledge(&mut self, at: usize, place: Place) {
-        let is_second = (0..self.containers.len())
-            .filter(|other| *other != at && !self.containers[*other].member().is_empty())
-            .any(|other| self.data(other).is_some_and(|data| !data.is_standby));
+        let own = self.containers[at].member();
+        let is_second = self
+            .newest_volumes()
+            .into_iter()
+            .filter(|(member, _)| *member != own)
+            .any(|(_, volume)| volume.content.data().is_some_and(|data| !data.is_standby));
         let is_overruled = self.containers[at].up().is_some_and(|server| server.is_overruled);
         if is_overruled || self.containers[at].writer_by() == By::User && is_second {
             return;
@@ -159,6 +165,25 @@ impl World {
         self.clients.rows += 1;
         let rows = self.clients.acknowledged.entry(place.branch).or_default();
         rows.push(place.count);
+    }
+
+    /// Each member's volume; those that were replaced are not among them.
+    fn newest_volumes(&self) -> BTreeMap<&str, &Volume> {
+        let mut newest: BTreeMap<&str, &Volume> = BTreeMap::new();
+        let generation = |volume: &Volume| {
+            let number = volume.seen.labels.get(labels::GENERATION);
+            number.and_then(|number| number.parse::<u32>().ok())
+        };
+        for volume in &self.volumes {
+            let Some(member) = volume.seen.labels.get(labels::MEMBER) else {
+                continue;
+            };
+            let present = newest.entry(member).or_insert(volume);
+            if generation(volume) > generation(present) {
+                *present = volume;
+            }
+        }
+        newest
     }
 
     /// The members that clients reach and that take writes.

@@ -74,6 +74,8 @@ pub enum Phase {
 /// What runs in a container.
 #[derive(Debug)]
 pub struct Process {
+    /// No other process has it.
+    pub serial: u64,
     /// What it is doing.
     pub phase: Phase,
     /// When it began that.

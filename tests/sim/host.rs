@@ -165,7 +165,13 @@ impl SimHost {
 
     /// Waits until a container has stopped. The engine goes on stopping it when nobody waits.
     async fn wait_for_stop(&self, container: &str) -> Result<(), HostError> {
+        let serial = |world: &World| Some(world.containers[world.find(container)?].process.as_ref()?.serial);
+        let stopping = self.see(|world| serial(world));
         loop {
+            if self.see(|world| serial(world)).is_some_and(|now| Some(now) != stopping) {
+                let what = format!("stop container {container}");
+                return Err(failed(FailureKind::Other, what, "it still runs"));
+            }
             let due = self.see(|world| {
                 let at = world.find(container)?;
                 let runs = world.containers[at].seen.state == RunState::Running;

@@ -21,7 +21,9 @@ impl World {
     /// A container's process starts.
     pub fn launch(&mut self, at: usize, by: By) {
         let until = self.now + self.takes((5, 30));
+        self.serial += 1;
         self.containers[at].process = Some(Process {
+            serial: self.serial,
             phase: Phase::Entry,
             begun: self.now,
             until,

@@ -48,6 +48,22 @@ pub struct Pace {
     pub segment: u64,
 }
 
+impl Pace {
+    /// A machine with little to do; segments are as large as PostgreSQL makes them unless it is told.
+    pub const CALM: Pace = Pace {
+        start: (150, 500),
+        initdb: (300, 1_500),
+        seed: (200, 1_500),
+        stop: (20, 200),
+        recovery: (0, 800),
+        promotion: (20, 120),
+        lag: (0, 10),
+        checkpoint: (300, 40_000),
+        tick: 40,
+        segment: 16 << 20,
+    };
+}
+
 /// The host.
 #[derive(Debug)]
 pub struct World {

@@ -224,6 +224,14 @@ pub enum ControlState {
     InProduction,
 }
 
+impl ControlState {
+    /// Whether the data has not been opened for writing since it became a standby's. PostgreSQL notes that it is in
+    /// production before the first session may write (`StartupXLOG` in `xlog.c`).
+    pub fn is_standby(self) -> bool {
+        matches!(self, ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery)
+    }
+}
+
 /// One statement, or a few that belong together. Secrets are references; the executor makes verifiers of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SqlOp {

@@ -67,6 +67,11 @@ pub fn trouble(view: &View<'_>, primary: &str) -> Option<Trouble> {
     }
 }
 
+/// Whether nothing is left of the recorded primary that could be started.
+pub fn is_beyond_help(view: &View<'_>, primary: &str) -> bool {
+    !view.runs(primary) && trouble(view, primary).is_some_and(|trouble| !trouble.is_tried_on)
+}
+
 fn why_down(view: &View<'_>, primary: &str, container: &ContainerObserved) -> String {
     keep::why_down(container, view.log(primary))
 }

@@ -12,7 +12,7 @@ use crate::model::Seen;
 use crate::model::container::RunState;
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{ControlState, Down, Server};
+use crate::model::postgres::{Down, Server};
 
 /// What one member could have been before the memory was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,8 @@ fn let_in(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &mut Plan<
                 plan.step(keep::recover_passwords(view, member, container, why));
                 return true;
             }
-            // Only a primary takes a new one; a replica that refuses it is looked at again when that is done.
+            // Only a primary takes a new one; a replica gets it with the stream.
+            Down::PasswordRejected if is_standby(view, member) => {}
             Down::PasswordRejected => plan.step(keep::reset_password(view, member, container, why)),
             Down::NotRunning | Down::StartingUp | Down::ShuttingDown | Down::NoAnswer => {}
         }
@@ -180,21 +181,26 @@ fn past(view: &View<'_>, member: &str) -> Past {
         Some(Server::Up(facts)) => return Past::WritableNow(facts.system_identifier),
         Some(Server::Down(..)) | None => {}
     }
+    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
+    if is_shut && is_standby(view, member) {
+        return Past::Replica;
+    }
     if view.runs(member) {
         return Past::Unknown;
     }
     match view.control(member) {
         Seen::Absent => Past::Empty,
         Seen::Unknown(_) => Past::Unknown,
-        Seen::Known(control) => match control.state {
-            ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => Past::Replica,
-            ControlState::Startup
-            | ControlState::ShutDown
-            | ControlState::ShuttingDown
-            | ControlState::InCrashRecovery
-            | ControlState::InProduction => Past::StoppedPrimary(control.system_identifier),
-        },
+        Seen::Known(control) if control.state.is_standby() => Past::Replica,
+        Seen::Known(control) => Past::StoppedPrimary(control.system_identifier),
     }
+}
+
+/// Whether a member is a standby, by its control file.
+fn is_standby(view: &View<'_>, member: &str) -> bool {
+    view.control(member)
+        .known()
+        .is_some_and(|control| control.state.is_standby())
 }
 
 /// The one member that was the primary, if exactly one can have been.

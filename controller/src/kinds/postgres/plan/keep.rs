@@ -15,7 +15,7 @@ use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, Health, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{ControlState, Down, Server, SqlOp};
+use crate::model::postgres::{Down, Server, SqlOp};
 
 /// The entry point's exit code for a damaged data directory.
 pub const EXIT_DAMAGED: i64 = 80;
@@ -73,8 +73,8 @@ fn works(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
 /// A standby's data is opened for writing by a promotion, on a timeline of its own. Started read-write as it is, it would
 /// write to a timeline that others have followed further, and nobody could tell the two apart.
 fn start_role(view: &View<'_>, member: &str, role: Role) -> Role {
-    match view.control(member).known().map(|control| control.state) {
-        Some(ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery) => Role::Replica,
+    match view.control(member).known() {
+        Some(control) if control.state.is_standby() => Role::Replica,
         _ => role,
     }
 }

@@ -52,6 +52,10 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         }
         return;
     }
+    if let Some(other) = third_writer(view, promotion) {
+        // It was not there when this was decided, and its writes are on nobody else.
+        return finish(promotion, false, format!("{other} accepts writes"), view, plan);
+    }
     if promotion.automatic && matches!(state, Some(RunState::Running | RunState::Paused)) {
         // Whoever brought it back, it has every write.
         return finish(promotion, false, format!("{from} runs again"), view, plan);
@@ -65,6 +69,15 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         }
         Some(RunState::Created | RunState::Exited) | None => take_over::promote(view, promotion, plan),
     }
+}
+
+/// A member that accepts writes and is neither the old primary nor the target: somebody promoted it by hand.
+fn third_writer(view: &View<'_>, promotion: &Promotion) -> Option<String> {
+    let mut others = view.members().into_iter();
+    others.find(|member| {
+        let is_other = *member != promotion.from && *member != promotion.to;
+        is_other && view.facts(member).is_some_and(|facts| !facts.in_recovery)
+    })
 }
 
 fn finish(promotion: &Promotion, succeeded: bool, mut message: String, view: &View<'_>, plan: &mut Plan<Change>) {

@@ -4,6 +4,7 @@
 //! Source: PostgreSQL documentation 27.2 (timelines) and the behaviour of `pg_rewind`, whose own test misses the case
 //! of one timeline and a position ahead of the primary.
 
+use super::failover;
 use super::view::View;
 use crate::model::Lsn;
 use crate::model::Seen;
@@ -66,13 +67,9 @@ pub fn stopped(view: &View<'_>, member: &str) -> Verdict {
         Seen::Absent => return Verdict::Follow,
         Seen::Unknown(_) => return Verdict::Wait("its control file cannot be read"),
     };
-    match control.state {
-        ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => standby(view, control),
-        ControlState::Startup
-        | ControlState::ShutDown
-        | ControlState::ShuttingDown
-        | ControlState::InCrashRecovery
-        | ControlState::InProduction => former_primary(view, control),
+    match control.state.is_standby() {
+        true => standby(view, control),
+        false => former_primary(view, control),
     }
 }
 
@@ -89,9 +86,16 @@ fn standby(view: &View<'_>, control: &Control) -> Verdict {
 
 fn former_primary(view: &View<'_>, control: &Control) -> Verdict {
     let Some(primary) = view.primary_facts() else {
-        return Verdict::Wait(
-            "it was a primary, and whether it can follow depends on the present one, which does not answer",
-        );
+        // A standby writes nothing of its own; and only who answers can be asked to take over.
+        let is_beyond_help = view
+            .primary()
+            .is_some_and(|primary| failover::is_beyond_help(view, primary));
+        return match is_beyond_help {
+            true => Verdict::Follow,
+            false => Verdict::Wait(
+                "it was a primary, and whether it can follow depends on the present one, which does not answer",
+            ),
+        };
     };
     if control.state != ControlState::ShutDown {
         let reason = "it was a primary and did not stop cleanly, so it may hold writes that nobody else has";

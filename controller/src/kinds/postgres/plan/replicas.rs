@@ -16,7 +16,7 @@ use super::view::View;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{ControlState, Down, PgFacts, Server, SqlOp};
+use crate::model::postgres::{Down, PgFacts, Server, SqlOp};
 
 /// How long a replica may be without a stream before it is looked into, in seconds: reconnecting takes a few.
 const PATIENCE_SECS: i64 = 3;
@@ -197,18 +197,22 @@ fn fence_unseen(
             return true;
         }
     };
-    use ControlState::{InArchiveRecovery, ShutDownInRecovery};
-    if matches!(control.state, InArchiveRecovery | ShutDownInRecovery) {
+    if control.state.is_standby() {
         return false;
     }
-    if view.primary_facts().is_none() {
+    // Who can be reached by nobody serves nobody, and nothing else can be told of it while it is.
+    let is_idle = is_paused || is_cut_off;
+    if view.primary_facts().is_none() && !(is_idle && failover::is_beyond_help(view, primary)) {
         plan.wait(
             member,
             format!("its data was opened for writing; {primary} has to answer first"),
         );
         return true;
     }
-    let cause = format!("its data was opened for writing, and {primary} is the primary");
+    let cause = match view.primary_facts() {
+        Some(_) => format!("its data was opened for writing, and {primary} is the primary"),
+        None => "its data was opened for writing, and what it was can be told only when it is down".to_owned(),
+    };
     let signal = EngineOp::Signal {
         container: container.id.clone(),
         signal: "SIGKILL".to_owned(),

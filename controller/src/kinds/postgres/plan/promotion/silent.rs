@@ -9,7 +9,7 @@ use super::{PATIENCE_SECS, POLL, finish, signal};
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Plan};
-use crate::model::postgres::{Control, ControlState};
+use crate::model::postgres::Control;
 
 /// The target does not answer: forward or back depends on whether it was promoted before it fell silent.
 pub(super) fn target(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
@@ -59,24 +59,16 @@ fn ended(
     plan: &mut Plan<Change>,
 ) {
     let to = &promotion.to;
-    match control.state {
-        ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery => {
-            if promotion.requested && !keep::is_crash_looping(view, to) {
-                // Its control file is a moment behind its word: started as a replica it goes on with all that it wrote.
-                return start_again(view, to, container, plan);
-            }
-            let message = format!("{to} died before it was promoted");
-            finish(promotion, false, message, view, plan);
-        }
-        ControlState::Startup
-        | ControlState::ShutDown
-        | ControlState::ShuttingDown
-        | ControlState::InCrashRecovery
-        | ControlState::InProduction => {
-            let message = format!("{to} was promoted and then stopped");
-            finish(promotion, true, message, view, plan);
-        }
+    if !control.state.is_standby() {
+        let message = format!("{to} was promoted and then stopped");
+        return finish(promotion, true, message, view, plan);
     }
+    if promotion.requested && !keep::is_crash_looping(view, to) {
+        // Its control file is a moment behind its word: started as a replica it goes on with all that it wrote.
+        return start_again(view, to, container, plan);
+    }
+    let message = format!("{to} died before it was promoted");
+    finish(promotion, false, message, view, plan);
 }
 
 fn start_again(view: &View<'_>, to: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {

@@ -142,3 +142,14 @@ fn a_volume_that_was_restored_by_hand_does_not_look_like_a_new_cluster() {
     world.observed.objects.volumes.clear();
     insta::assert_snapshot!(forgetful(world).plan(), @"master: remember that master is the primary, because it is the only member that was a primary when it stopped");
 }
+
+#[test]
+fn a_replica_that_refuses_the_password_is_known_by_its_control_file() {
+    let world = World::new(1).healthy().kill("master");
+    let world = world.down("replica-1", Down::PasswordRejected, "password authentication failed");
+    let replica = world.control(
+        "replica-1",
+        Seen::Known(control(ControlState::InArchiveRecovery, HERE, 1)),
+    );
+    insta::assert_snapshot!(forgetful(replica).plan(), @"master: remember that master is the primary, because it is the only member that was a primary when it stopped");
+}

@@ -242,3 +242,13 @@ fn a_target_promoted_by_hand_while_the_old_primary_serves_does_not_take_over() {
     });
     insta::assert_snapshot!(both.plan(), @"replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand while master serves; master stays the primary");
 }
+
+#[test]
+fn a_switchover_ends_when_a_third_member_accepts_writes() {
+    let world = World::new(2).healthy().promoting("replica-1").stop("master");
+    let third = world.facts("replica-2", |facts| {
+        facts.in_recovery = false;
+        facts.timeline = 2;
+    });
+    insta::assert_snapshot!(third.plan(), @"replica-1: remember that replica-1 was not promoted, because replica-2 accepts writes; master stays the primary");
+}

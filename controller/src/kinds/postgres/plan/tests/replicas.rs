@@ -269,3 +269,28 @@ fn who_was_opened_for_writing_out_of_sight_goes_down_before_clients_reach_it() {
     replica-1: waiting, its data was opened for writing; master has to answer first
     ");
 }
+
+#[test]
+fn a_former_primary_is_started_as_a_standby_when_nothing_is_left_of_the_primary() {
+    let world = World::new(1).healthy().lose("master");
+    let stopped = world.ended("replica-1", 0, ControlState::ShutDown);
+    insta::assert_snapshot!(stopped.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it gets its names when it streams
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: replica
+    replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
+    replica-1: start container, because it was stopped
+    master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1. To go on: `reconciler promote replica-1 --force`
+    ");
+}
+
+#[test]
+fn a_former_primary_that_is_paused_is_fenced_when_nothing_is_left_of_the_primary() {
+    let world = World::new(1).healthy().lose("master");
+    let world = world.container("replica-1", |container| container.state = RunState::Paused);
+    let paused = world.down("replica-1", Down::NoAnswer, "no answer");
+    let paused = paused.control("replica-1", Seen::Known(control(ControlState::ShutDown, HERE, 1)));
+    insta::assert_snapshot!(paused.plan(), @r"
+    replica-1: send SIGKILL, because its data was opened for writing, and what it was can be told only when it is down
+    master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1. To go on: `reconciler promote replica-1 --force`
+    ");
+}

@@ -1,0 +1,204 @@
+//! Stories that seeds told first, each with what made it one and nothing else.
+
+use reconciler::kinds::Request;
+
+use crate::sim::accidents::Accident;
+use crate::sim::rng::Rng;
+use crate::sim::stage::{Played, Stage, play};
+use crate::sim::world::Pace;
+
+/// Plays a story from the moment when a primary and two replicas are there, to its rest.
+fn story(script: impl AsyncFnOnce(&Stage) -> Played) {
+    from_nothing(async |stage| {
+        stage.bring_up().await?;
+        script(stage).await
+    });
+}
+
+fn from_nothing(script: impl AsyncFnOnce(&Stage) -> Played) {
+    let outcome = play(Rng::new(7), Pace::CALM, true, async |stage| {
+        script(stage).await?;
+        stage.settle().await
+    });
+    if let Some(violation) = outcome.violation {
+        panic!("{violation}\n{}", outcome.lines.join("\n"));
+    }
+}
+
+fn befall(stage: &Stage, member: &str, accident: Accident) {
+    stage.host.with(|world| {
+        let at = world.member(member).expect("it has a container");
+        world.befall(at, accident);
+    });
+}
+
+fn promote(stage: &Stage, member: &str, force: bool) -> bool {
+    let reply = stage.request(&Request::Promote {
+        member: member.to_owned(),
+        force,
+        dry_run: false,
+    });
+    reply.is_some_and(|reply| reply.accepted)
+}
+
+async fn is_primary(stage: &Stage, member: &str) -> Played {
+    let writes = |stage: &Stage| {
+        stage.host.see(|world| {
+            let at = world.member(member);
+            at.is_some_and(|at| world.containers[at].accepts_writes())
+        })
+    };
+    stage.until(&format!("{member} is the primary"), 60_000, writes).await
+}
+
+#[test]
+fn a_former_primary_that_was_paused_is_fenced_before_it_wakes() {
+    story(async |stage| {
+        befall(stage, "master", Accident::Paused);
+        stage.pass(50).await?;
+        if promote(stage, "replica-1", true) {
+            is_primary(stage, "replica-1").await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_former_primary_that_was_cut_off_is_fenced_before_it_is_connected() {
+    story(async |stage| {
+        stage.host.crash();
+        befall(stage, "master", Accident::Disconnected);
+        befall(stage, "replica-1", Accident::PromotedByHand);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_replica_that_was_promoted_by_hand_and_refuses_the_password_is_judged_all_the_same() {
+    story(async |stage| {
+        befall(stage, "replica-1", Accident::PromotedByHand);
+        stage.pass(150).await?;
+        befall(stage, "replica-1", Accident::PasswordChanged);
+        Ok(())
+    });
+}
+
+#[test]
+fn without_record_and_password_the_stopped_primary_is_known_by_its_control_file() {
+    story(async |stage| {
+        befall(stage, "master", Accident::PasswordChanged);
+        stage.pass(500).await?;
+        befall(stage, "master", Accident::Killed);
+        stage.lose_state();
+        Ok(())
+    });
+}
+
+#[test]
+fn what_was_promoted_by_hand_and_stopped_can_be_promoted_when_the_primary_is_gone() {
+    story(async |stage| {
+        stage.edit("1 replicas", |spec| spec["replicas"] = 1.into());
+        stage.until("it is scaled", 60_000, Stage::is_ready).await?;
+        stage.host.crash();
+        befall(stage, "master", Accident::VolumeRemoved);
+        befall(stage, "replica-1", Accident::PromotedByHand);
+        stage.pass(500).await?;
+        befall(stage, "replica-1", Accident::Stopped);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_former_primary_that_was_paused_on_its_way_back_can_be_promoted_when_the_new_one_is_gone() {
+    story(async |stage| {
+        stage.edit("1 replicas", |spec| spec["replicas"] = 1.into());
+        stage.until("it is scaled", 60_000, Stage::is_ready).await?;
+        assert!(promote(stage, "replica-1", false));
+        is_primary(stage, "replica-1").await?;
+        let runs = |stage: &Stage| {
+            let of = |world: &mut crate::sim::world::World| {
+                let at = world.member("master")?;
+                world.containers[at].process.as_ref().map(|_| ())
+            };
+            stage.host.see(of).is_some()
+        };
+        stage.until("it starts as a replica", 60_000, runs).await?;
+        stage.host.crash();
+        befall(stage, "master", Accident::Paused);
+        befall(stage, "replica-1", Accident::VolumeRemoved);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_switchover_ends_when_somebody_promotes_a_third_member_meanwhile() {
+    story(async |stage| {
+        // The target has to catch up, and meanwhile somebody loses patience.
+        befall(stage, "replica-1", Accident::ReplayPaused);
+        befall(stage, "replica-1", Accident::ReplayPaused);
+        befall(stage, "replica-1", Accident::Lagging);
+        assert!(promote(stage, "replica-1", false));
+        stage.pass(250).await?;
+        befall(stage, "replica-2", Accident::PromotedByHand);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_target_that_somebody_promotes_beside_the_serving_primary_does_not_take_over() {
+    story(async |stage| {
+        assert!(promote(stage, "replica-1", false));
+        befall(stage, "replica-1", Accident::PromotedByHand);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stop_that_meets_a_restart_by_hand_is_asked_for_again() {
+    story(async |stage| {
+        stage.edit("a label", |spec| spec["labels"] = serde_json::json!({"team": "db"}));
+        for _ in 0..20 {
+            stage.pass(100).await?;
+            befall(stage, "master", Accident::Restarted);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn with_nothing_but_its_networks_left_a_cluster_knows_that_they_are_its_own() {
+    from_nothing(async |stage| {
+        let laid = |stage: &Stage| {
+            stage
+                .host
+                .see(|world| world.networks.len() == 2 && world.volumes.is_empty())
+        };
+        for _ in 0..2_000 {
+            if laid(stage) {
+                break;
+            }
+            stage.pass(1).await?;
+        }
+        assert!(laid(stage), "the networks come first");
+        stage.lose_state();
+        Ok(())
+    });
+}
+
+#[test]
+fn a_network_that_a_dead_agent_asked_for_comes_twice() {
+    from_nothing(async |stage| {
+        for _ in 0..2_000 {
+            if !stage.host.see(|world| world.networks.is_empty()) {
+                break;
+            }
+            stage.pass(1).await?;
+        }
+        stage.host.with(|world| {
+            let seen = world.networks[0].seen.clone();
+            world.add_network(seen);
+        });
+        stage.host.crash();
+        Ok(())
+    });
+}
