@@ -23,11 +23,12 @@ fn fits(facts: &PgFacts, files: &[FileSpec]) -> bool {
 pub async fn a_primary_comes_up_from_nothing<H: Host>(ground: &Ground<H>) {
     ground.make("master").await;
     ground.start_as("master", Role::Bootstrap, "master").await;
-    // Until it answers it says that it is starting, whatever it is doing.
+    // Until it answers it says that it is starting, whatever it is doing; or, on a busy machine, nothing in time.
     let facts = loop {
         match ground.server("master").await {
             Server::Up(facts) => break facts,
-            Server::Down(down, why) => assert_eq!(down, Down::StartingUp, "{why}"),
+            Server::Down(Down::StartingUp | Down::NoAnswer, _) => {}
+            Server::Down(down, why) => panic!("{down:?}: {why}"),
         }
         ground.host.rest(Duration::from_millis(5)).await;
     };
@@ -158,10 +159,12 @@ pub async fn who_does_not_answer_says_why<H: Host>(ground: &Ground<H>) {
     ground.befall("master", Blow::Freeze).await;
     let frozen = ground.container("master").await.unwrap();
     assert_eq!(frozen.state, RunState::Running, "the engine knows nothing of it");
-    assert_eq!(
-        ground.host.process(&frozen.id).await,
-        Seen::Known(ProcessState::Stopped)
-    );
+    ground
+        .until("its process is stopped", async || {
+            let process = ground.host.process(&frozen.id).await;
+            (process == Seen::Known(ProcessState::Stopped)).then_some(())
+        })
+        .await;
     ground
         .until("it is silent", async || {
             (down(&target).await == Some(Down::NoAnswer)).then_some(())
