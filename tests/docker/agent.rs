@@ -38,7 +38,7 @@ fn a_lost_state_directory_is_derived_from_the_containers_running_or_not() {
     world.kill_agent();
     std::fs::remove_dir_all(world.state_dir()).unwrap();
     for member in ["replica-1", "master", "replica-2"] {
-        docker(&["rm", "-f", &world.container(member)]);
+        docker(&["rm", "-f", "-v", &world.container(member)]);
     }
     world.start_agent();
     world.until("the primary is recognised by its volume", |w| {

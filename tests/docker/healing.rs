@@ -21,7 +21,7 @@ fn a_replica_comes_back_from_everything_that_is_done_to_its_container() {
     world.until("it streams", |w| streams(w, "replica-1"));
 
     let id = world.container_id("replica-1");
-    docker(&["rm", "-f", &replica]);
+    docker(&["rm", "-f", "-v", &replica]);
     world.wait_event("replica-1: create container");
     world.until("it streams", |w| streams(w, "replica-1"));
     assert_ne!(world.container_id("replica-1"), id);
@@ -52,7 +52,7 @@ fn a_killed_primary_restarts_in_place_and_loses_nothing() {
         assert_eq!(inserted, n.to_string());
         match n {
             0 => docker(&["kill", &world.container("master")]),
-            1 => docker(&["rm", "-f", &world.container("master")]),
+            1 => docker(&["rm", "-f", "-v", &world.container("master")]),
             2 => docker(&["pause", &world.container("master")]),
             _ => docker(&["network", "disconnect", &world.network(), &world.container("master")]),
         };
@@ -255,7 +255,7 @@ fn a_second_network_of_one_name_goes_before_it_keeps_a_member_from_starting() {
         }
     };
     twins();
-    docker(&["rm", "-f", &world.container("replica-1")]);
+    docker(&["rm", "-f", "-v", &world.container("replica-1")]);
     world.start_agent();
     world.wait_event("is a second network named");
     world.until("it streams", |w| streams(w, "replica-1"));

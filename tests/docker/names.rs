@@ -177,7 +177,7 @@ fn a_deletion_leaves_an_applications_container_attached_and_says_so() {
     docker(&["network", "disconnect", &format!("{}-svc", world.name), &guest.name]);
     let output = deletion.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    docker(&["rm", "-f", &guest.name]);
+    docker(&["rm", "-f", "-v", &guest.name]);
 }
 
 #[test]

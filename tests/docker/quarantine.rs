@@ -79,7 +79,7 @@ fn a_seed_that_fails_over_and_over_asks_for_a_human_and_goes_on_when_the_cause_i
         "{{range $k, $v := .Labels}}{{$k}}={{$v}}\n{{end}}",
         &name,
     ]);
-    docker(&["rm", "-f", &world.container("replica-1")]);
+    docker(&["rm", "-f", "-v", &world.container("replica-1")]);
     docker(&["volume", "rm", &name]);
     // A volume that the server's user cannot write to.
     let labels: Vec<String> = labels

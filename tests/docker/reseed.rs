@@ -1,6 +1,6 @@
 //! Replicas that lost their data or cannot follow any more, and a primary that lost its own.
 
-use crate::world::{World, docker, docker_output};
+use crate::world::{World, docker};
 
 fn streams(world: &World, member: &str) -> bool {
     world.member(member)["state"] == "streaming" && world.is_ready()
@@ -14,12 +14,7 @@ fn a_replica_that_lost_its_volume_is_seeded_anew() {
         "postgres",
         "create table t as select generate_series(1, 1000) n",
     );
-    docker(&["rm", "-f", &world.container("replica-1")]);
-    // The agent may have made the container again: then the volume cannot go, and it is tried again.
-    world.until("its volume is gone", |w| {
-        docker_output(&["rm", "-f", &w.container("replica-1")]);
-        docker_output(&["volume", "rm", &w.volume("replica-1", 1)]).code == 0
-    });
+    world.lose("replica-1");
     world.until("it streams", |w| streams(w, "replica-1"));
     assert_eq!(world.sql("replica-1", "postgres", "select count(*) from t"), "1000");
 }
@@ -118,7 +113,7 @@ fn a_primary_without_its_volume_is_never_initialised_empty() {
         w.sql("replica-2", "postgres", "select n from t") == "42"
     });
     assert_eq!(world.cli(&["pause", &world.name]).code, 0);
-    docker(&["rm", "-f", &world.container("master")]);
+    docker(&["rm", "-f", "-v", &world.container("master")]);
     docker(&["volume", "rm", &world.volume("master", 1)]);
     assert_eq!(world.cli(&["resume", &world.name]).code, 0);
     world.until("a promotion is asked for", |w| {

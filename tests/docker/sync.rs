@@ -97,8 +97,7 @@ fn restarts_switchovers_and_a_lost_primary_lose_no_acknowledged_write() {
     let reached = writer.acknowledged();
     writer.wait_for(reached + 50);
 
-    docker(&["rm", "-f", "-v", &world.container("replica-1")]);
-    docker(&["volume", "rm", &world.volume("replica-1", 1)]);
+    world.lose("replica-1");
     world.until("it is seen", |w| w.condition("PrimaryAvailable").0 == "False");
     let target = world.until_some("the furthest is known", |w| {
         let proved = |member: &&str| {
@@ -159,9 +158,7 @@ fn a_live_cluster_changes_its_mind_about_what_commits_wait_for() {
 #[test]
 fn a_replica_that_is_being_seeded_acknowledges_nothing() {
     let world = synchronous("synseed", 1, json!({"mode": "synchronous"}));
-    let container = world.container("replica-1");
-    docker(&["rm", "-f", "-v", &container]);
-    docker(&["volume", "rm", &world.volume("replica-1", 1)]);
+    world.lose("replica-1");
     let counting = "select count(*) from pg_stat_replication, pg_stat_progress_basebackup where sync_state <> 'async'";
     world.until("it is seeded and commits wait for it again", |w| {
         assert_eq!(

@@ -284,6 +284,15 @@ impl World {
         }
     }
 
+    /// A member's container and its volume are destroyed. The agent may make the container again meanwhile: then the
+    /// volume cannot go, and it is tried again.
+    pub fn lose(&self, member: &str) {
+        self.until("its volume is gone", |w| {
+            docker_output(&["rm", "-f", "-v", &w.container(member)]);
+            docker_output(&["volume", "rm", &w.volume(member, 1)]).code == 0
+        });
+    }
+
     pub fn started_at(&self, member: &str) -> String {
         docker(&["inspect", "-f", "{{.State.StartedAt}}", &self.container(member)])
     }

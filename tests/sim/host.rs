@@ -2,22 +2,21 @@
 //! wrong.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite};
-use reconciler::model::container::{ImageFacts, Neighbour, Objects, ProcessState, RunState};
+use reconciler::model::Seen;
+use reconciler::model::container::{Objects, ProcessState, RunState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
-use reconciler::model::{Seen, labels};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::engine::failed;
 use super::faults::Fate;
 use super::invariants::Glimpse;
+use super::listing;
 use super::world::World;
 
 /// The world and the signals that go with it. Cheap to clone: all clones are one.
@@ -212,21 +211,12 @@ fn duration(op: &EngineOp) -> (u64, u64) {
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
-        self.look("list the containers", |world| objects(world, ask)).await
+        self.look("list the containers", |world| listing::objects(world, ask))
+            .await
     }
 
     async fn owners(&self) -> Result<Vec<Owner>, HostError> {
-        self.look("list the containers", |world| {
-            let containers = world.containers.iter().map(|one| &one.seen.labels);
-            let all = containers.chain(world.volumes.iter().map(|one| &one.seen.labels));
-            let owned = all.filter(|found| found.contains_key(labels::UID));
-            let owners: BTreeSet<Owner> = owned.map(owner).collect();
-            let is_new = |owner: &Owner| !owners.iter().any(|o| (&o.kind, &o.name) == (&owner.kind, &owner.name));
-            let of_networks = world.networks.iter().map(|one| owner(&one.seen.labels));
-            let only_networks: BTreeSet<Owner> = of_networks.filter(is_new).collect();
-            owners.into_iter().chain(only_networks).collect()
-        })
-        .await
+        self.look("list the containers", |world| listing::owners(world)).await
     }
 
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
@@ -276,72 +266,6 @@ impl EngineRead for SimHost {
         });
         read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
     }
-}
-
-fn owner(found: &BTreeMap<String, String>) -> Owner {
-    let get = |key: &str| found.get(key).cloned().unwrap_or_default();
-    Owner {
-        kind: get(labels::KIND),
-        name: get(labels::NAME),
-        uid: get(labels::UID),
-    }
-}
-
-fn objects(world: &mut World, ask: &Ask) -> Objects {
-    let is_ours = |found: &BTreeMap<String, String>| found.get(labels::UID) == Some(&ask.uid);
-    let mut objects = Objects {
-        image: Seen::Known(ImageFacts {
-            id: "sha256:17".to_owned(),
-            env: BTreeMap::from([("PG_MAJOR".to_owned(), "17".to_owned())]),
-            volumes: vec!["/var/lib/postgresql/data".to_owned()],
-        }),
-        ..Objects::default()
-    };
-    for at in 0..world.containers.len() {
-        let health = world.health(at);
-        let container = &mut world.containers[at];
-        container.seen.health = health;
-        let seen = container.seen.clone();
-        if is_ours(&seen.labels) {
-            let stops = matches!(seen.state, RunState::Created | RunState::Exited);
-            // What was known of it before stays known until it is asked anew: what has stopped changes no more.
-            let glimpse = world
-                .watch
-                .glimpses
-                .entry(seen.name.clone())
-                .or_insert(Glimpse::Unknown);
-            match (stops, *glimpse) {
-                (true, Glimpse::Stopped) => {}
-                (true, _) => *glimpse = Glimpse::Unread,
-                (false, Glimpse::Stopped | Glimpse::Unread) => *glimpse = Glimpse::Unknown,
-                (false, _) => {}
-            }
-            objects.containers.push(seen);
-        } else if ask.neighbours {
-            objects.neighbours.push(Neighbour {
-                name: seen.name,
-                image: "other".to_owned(),
-                host_ports: Vec::new(),
-            });
-        }
-    }
-    for volume in &world.volumes {
-        match is_ours(&volume.seen.labels) {
-            true => objects.volumes.push(volume.seen.clone()),
-            false if ask.neighbours => objects.foreign_volumes.push(volume.seen.name.clone()),
-            false => {}
-        }
-    }
-    objects.namesakes = world.namesakes(|seen| is_ours(&seen.labels));
-    for network in world.networks.iter().map(|network| &network.seen) {
-        match is_ours(&network.labels) {
-            true if objects.networks.contains(network) => {}
-            true => objects.networks.push(network.clone()),
-            false if ask.neighbours => objects.foreign_networks.push(network.name.clone()),
-            false => {}
-        }
-    }
-    objects
 }
 
 impl EngineWrite for SimHost {

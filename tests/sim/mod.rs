@@ -12,7 +12,7 @@
 //! | `clients` | who writes, and what was acknowledged |
 //! | `faults`, `accidents` | what goes wrong with calls, and with the world |
 //! | `invariants` | what must never happen |
-//! | `host` | the world behind the agent's traits |
+//! | `host`, `listing` | the world behind the agent's traits |
 //! | `stage` | the agent's lives, its users, and when all is at rest |
 //! | `schedule` | a run from a seed |
 //! | `story` | what happened, for people |
@@ -33,6 +33,7 @@ mod facts;
 mod faults;
 pub mod host;
 mod invariants;
+mod listing;
 pub mod network;
 mod replication;
 pub mod rng;
