@@ -33,6 +33,27 @@ impl Clients {
         let lists = self.acknowledged.iter();
         lists.map(|(branch, rows)| missing(world, place, *branch, rows)).sum()
     }
+
+    /// How many bytes the acknowledged rows that a log does not have take up in the logs that they are in.
+    pub fn missing_bytes(&self, world: &World, place: Place) -> u64 {
+        let lists = self.acknowledged.iter();
+        let bytes = lists.map(|(branch, rows)| {
+            let lost = usize::try_from(missing(world, place, *branch, rows)).unwrap_or(0);
+            let lost = &rows[rows.len() - lost..];
+            let record = |count: &u32| {
+                let whole = Place {
+                    branch: *branch,
+                    count: *count,
+                };
+                world.wal.record(whole, count - 1)
+            };
+            match (lost.first().and_then(record), lost.last().and_then(record)) {
+                (Some(first), Some(last)) => last.end - first.start,
+                _ => 0,
+            }
+        });
+        bytes.sum()
+    }
 }
 
 fn missing(world: &World, place: Place, branch: usize, rows: &[u32]) -> u64 {
@@ -191,6 +212,24 @@ impl World {
         let all = 0..self.containers.len();
         all.filter(|at| self.containers[*at].accepts_writes() && self.containers[*at].is_reached())
             .collect()
+    }
+
+    /// Somebody made a second writer by hand, and now the record of which was the primary is lost: whichever is taken, the
+    /// rows of the other are the user's own affair.
+    pub fn give_up_beside_a_second_writer(&mut self) {
+        let by_user =
+            |at: &usize| self.containers[*at].accepts_writes() && self.containers[*at].writer_by() == By::User;
+        let Some(second) = (0..self.containers.len()).find(by_user) else {
+            return;
+        };
+        if let Some(place) = self.data(second).map(|data| data.place) {
+            self.give_up_beyond(&[place]);
+        }
+        for other in (0..self.containers.len()).filter(|other| *other != second) {
+            if let Some(process) = &mut self.containers[other].process {
+                process.server.is_overruled = !process.server.in_recovery;
+            }
+        }
     }
 
     /// Rows that only logs have that are not among these are given up: somebody confirmed it, or destroyed them.

@@ -74,6 +74,14 @@ impl World {
             EngineOp::RecoverPasswords {
                 container, passwords, ..
             } => self.recover_passwords(container, passwords, op),
+            EngineOp::PromoteInside(container) => {
+                let at = self.inside(container, op)?;
+                if self.containers[at].up().is_some_and(|server| server.in_recovery) {
+                    self.check_promotion(at);
+                    self.promote(at, By::Agent);
+                }
+                Ok(())
+            }
             EngineOp::ResetPassword {
                 container,
                 role,

@@ -5,13 +5,14 @@
 //!    hand, counts as the user's doing for as long as that process lives: the agent must not add a second writer of its
 //!    own making, and it cannot undo in no time what somebody does behind its back.
 //! 2. No acknowledged row is missing at rest, but those that a user gave up: by a forced promotion, what its target did
-//!    not have then; by destroying a volume, what no other volume had.
+//!    not have then; by destroying a volume, what no other volume had; by asking for automatic failover of an asynchronous
+//!    cluster, as many bytes as the manifest says.
 //! 3. The agent destroys no volume with a row in it that no other volume has. By content, not by numbers.
-//! 4. The agent promotes nobody while it cannot know that no other member takes writes, and destroys nothing without a
-//!    primary that answers.
+//! 4. The agent promotes nobody while it cannot know that no other member takes writes, or would if somebody started it,
+//!    and destroys nothing without a primary that answers.
 //! 5. At rest every member streams the primary's own log, nothing is left to plan, and what is not ours is untouched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reconciler::model::container::{ContainerSpec, RunState};
 use reconciler::model::labels;
@@ -49,6 +50,11 @@ pub struct Watch {
     pub glimpses: BTreeMap<String, Glimpse>,
     /// The volumes that are not ours, as they were.
     pub foreign: Vec<String>,
+    /// How many bytes of log an automatic failover may lose; none where commits wait for replicas, or where a user decides.
+    pub may_lose: Option<u64>,
+    /// Containers whose files came late, from an agent that had died: the next agent may have delivered others meanwhile, and
+    /// will again before it starts them.
+    pub overtaken: BTreeSet<String>,
     /// Whether a user asked for the cluster's deletion with its data.
     pub is_purging: bool,
 }
@@ -104,7 +110,38 @@ impl World {
                     "{target} is promoted although nobody knows how {member} stopped"
                 ));
             }
+            let is_overtaken = self.watch.overtaken.contains(&container.seen.name);
+            if !runs && !is_overtaken && matches!(container.text("role"), "primary" | "bootstrap") {
+                return self.violated(&format!(
+                    "{target} is promoted although {member} would start as a primary"
+                ));
+            }
         }
+        if self.watch.forced.as_deref() != Some(target.as_str()) {
+            self.check_loss(at);
+        }
+    }
+
+    /// An automatic failover of an asynchronous cluster may lose rows, and no more than its manifest allows; but none that
+    /// a primary that was stopped in order still has.
+    fn check_loss(&mut self, at: usize) {
+        let (Some(limit), Some(place)) = (self.watch.may_lose, self.data(at).map(|data| data.place)) else {
+            return;
+        };
+        let mut others = (0..self.containers.len()).filter(|other| *other != at);
+        let is_stopped_in_order = others.any(|other| {
+            let data = self.data(other).filter(|data| !data.is_standby);
+            data.is_some_and(|data| data.control.state == ControlState::ShutDown)
+        });
+        if is_stopped_in_order {
+            return;
+        }
+        let lost = self.clients.missing_bytes(self, place);
+        if lost > limit {
+            let target = self.containers[at].member().to_owned();
+            return self.violated(&format!("{target} takes over by itself and lacks {lost} bytes of rows"));
+        }
+        self.give_up_beyond(&[place]);
     }
 
     /// The agent is about to destroy a volume.

@@ -207,8 +207,11 @@ impl World {
         let present = self.wal.timeline(theirs.place);
         let own_timeline = own.timeline;
         if own_timeline == present {
-            if start > end {
-                let (start, end) = (Lsn(start), Lsn(end));
+            // It asks from the start of the segment that its log ends in (`RequestXLogStreaming`), so that one that is
+            // ahead within a segment is served.
+            let asked = start / self.pace.segment * self.pace.segment;
+            if asked > end {
+                let (start, end) = (Lsn(asked), Lsn(end));
                 return could_not(format!(
                     "requested starting point {start} is ahead of the WAL flush position of this server {end}"
                 ));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::accidents::Accident;
 use super::rng::Rng;
 use super::stage::{Outcome, Played, Stage, play};
-use super::world::Pace;
+use super::world::{Pace, World};
 
 /// What befalls members, and how often in comparison.
 const ACCIDENTS: [(u64, Accident); 21] = [
@@ -46,10 +46,11 @@ enum Deed {
     EngineStall,
     AgentDies,
     StateLost,
+    PrimaryLost,
     Edit,
 }
 
-const DEEDS: [(u64, Deed); 10] = [
+const DEEDS: [(u64, Deed); 11] = [
     (45, Deed::Accident),
     (15, Deed::Promote),
     (5, Deed::ForcePromote),
@@ -59,6 +60,7 @@ const DEEDS: [(u64, Deed); 10] = [
     (3, Deed::EngineStall),
     (8, Deed::AgentDies),
     (2, Deed::StateLost),
+    (4, Deed::PrimaryLost),
     (12, Deed::Edit),
 ];
 
@@ -137,6 +139,13 @@ fn first_spec(replicas: u64, keeps_little: bool, rng: &mut Rng) -> Value {
         replication["durability"] = json!(if rng.chance(500) { "required" } else { "preferred" });
     }
     spec["replication"] = replication;
+    if rng.chance(400) {
+        let delay = if rng.chance(700) { "0s" } else { "3s" };
+        spec["failover"] = json!({"mode": "automatic", "delay": delay});
+    }
+    if rng.chance(300) {
+        spec["storage"]["quarantine"] = json!({"retention": "0s"});
+    }
     if rng.chance(300) {
         spec["updateStrategy"] = json!({"primary": "Switchover"});
     }
@@ -192,7 +201,44 @@ fn strike(stage: &Stage, rng: &mut Rng) {
         Deed::EngineStall => stage.host.with(|world| world.stall_engine(rng.between((500, 10_000)))),
         Deed::AgentDies => stage.host.crash(),
         Deed::StateLost => stage.lose_state(),
+        Deed::PrimaryLost => {
+            let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
+            stage.host.with(|world| lose_primary(world, replicas, rng));
+        }
         Deed::Edit => edit(stage, rng, some_member),
+    }
+}
+
+/// The primary goes, with its volume, and perhaps another member has its own trouble then. As long as there is a copy.
+fn lose_primary(world: &mut World, replicas: u64, rng: &mut Rng) {
+    const TROUBLES: [Accident; 5] = [
+        Accident::Frozen,
+        Accident::Paused,
+        Accident::Removed,
+        Accident::Disconnected,
+        Accident::Killed,
+    ];
+    let Some(primary) = world.writers().first().copied() else {
+        return;
+    };
+    let member = world.containers[primary].member().to_owned();
+    // One that is about to be scaled away, or does not stream, is no copy to count on.
+    let serial = world.containers[primary].serial;
+    let is_copy = |at: &usize| {
+        let number = replica_number(world.containers[*at].member());
+        let streams = world.link(*at).is_some_and(|link| link.source == serial);
+        streams && number.is_none_or(|number| number <= replicas)
+    };
+    let others: Vec<usize> = world.members().into_iter().filter(is_copy).collect();
+    if others.is_empty() {
+        return;
+    }
+    if let (true, Some(other)) = (rng.chance(500), rng.pick(&others).copied()) {
+        let trouble = *rng.pick(&TROUBLES).unwrap_or(&TROUBLES[0]);
+        world.befall(other, trouble);
+    }
+    if let Some(primary) = world.member(&member) {
+        world.befall(primary, Accident::VolumeRemoved);
     }
 }
 
@@ -208,9 +254,12 @@ fn edit(stage: &Stage, rng: &mut Rng, some_member: impl Fn(&mut Rng) -> String) 
     let number = rng.below(1000);
     match rng.below(8) {
         0 | 1 => {
-            // Fewer than commits wait for would be refused.
-            let least = stage.spec()["replication"]["number"].as_u64().unwrap_or(0);
-            let replicas = rng.between((least, 4));
+            // Fewer than commits wait for would be refused; and while nobody serves, nobody gives a copy away.
+            let present = stage.spec()["replicas"].as_u64().unwrap_or(0);
+            let waited_for = stage.spec()["replication"]["number"].as_u64().unwrap_or(0);
+            let is_served = stage.host.see(|world| !world.writers().is_empty());
+            let least = if is_served { waited_for } else { present };
+            let replicas = rng.between((least.min(4), 4));
             stage.edit(&format!("{replicas} replicas"), |spec| {
                 spec["replicas"] = json!(replicas);
                 forget_a_primary_that_leaves(spec, replicas)
@@ -256,10 +305,16 @@ fn end_of_faults(stage: &Stage) {
     });
 }
 
+fn replica_number(name: &str) -> Option<u64> {
+    name.strip_prefix("replica-").and_then(|number| number.parse().ok())
+}
+
 /// The loader would refuse a manifest whose `primary` is no member.
 fn forget_a_primary_that_leaves(spec: &mut Value, replicas: u64) {
-    let number = |name: &str| name.strip_prefix("replica-").and_then(|n| n.parse::<u64>().ok());
-    let leaves = spec["primary"].as_str().and_then(number).is_some_and(|n| n > replicas);
+    let leaves = spec["primary"]
+        .as_str()
+        .and_then(replica_number)
+        .is_some_and(|n| n > replicas);
     if leaves && let Some(spec) = spec.as_object_mut() {
         spec.remove("primary");
     }

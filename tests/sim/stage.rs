@@ -10,6 +10,8 @@ use reconciler::agent::clock::Clock;
 use reconciler::agent::runner::Run;
 use reconciler::agent::view::{ReplyView, ResourceView};
 use reconciler::kinds::Request;
+use reconciler::kinds::postgres::cluster::Cluster;
+use reconciler::kinds::postgres::spec::{FailoverMode, PostgresCluster, ReplicationMode};
 use reconciler::manifest::load::{Document, Loaded};
 use reconciler::store::{SecretFiles, Shelf, Store};
 use serde_json::{Value, json};
@@ -95,6 +97,15 @@ pub fn play(rng: Rng, pace: Pace, is_told: bool, script: impl AsyncFnOnce(&Rc<St
     }))
 }
 
+/// What an automatic failover may lose by a manifest.
+fn may_lose(spec: &Value) -> Option<u64> {
+    let spec: PostgresCluster = serde_json::from_value(spec.clone()).ok()?;
+    let is_automatic = spec.failover.mode == FailoverMode::Automatic;
+    let is_asynchronous = spec.replication.mode == ReplicationMode::Asynchronous;
+    let cluster = Cluster::new(KEY.1, "", 1, spec).ok()?;
+    (is_automatic && is_asynchronous).then_some(cluster.max_lag_bytes)
+}
+
 impl Stage {
     fn outcome(&self, is_played: bool) -> Outcome {
         let writes = self.host.writes();
@@ -168,6 +179,8 @@ impl Stage {
         self.host
             .with(|world| world.tell("user", || format!("edits the manifest: {words}")));
         edit(&mut self.spec.borrow_mut());
+        let may_lose = may_lose(&self.spec.borrow());
+        self.host.with(|world| world.watch.may_lose = may_lose);
         self.declare();
     }
 
@@ -222,6 +235,7 @@ impl Stage {
     pub fn lose_state(&self) {
         self.host.with(|world| {
             world.tell("accident", || "the state directory is lost".to_owned());
+            world.give_up_beside_a_second_writer();
             world.passwords.clear();
         });
         self.host.crash();

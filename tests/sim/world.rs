@@ -201,6 +201,9 @@ impl World {
             self.tell("engine", || {
                 format!("gets done what an agent that is dead asked for: {op}")
             });
+            if let EngineOp::Deliver(delivery) = &op {
+                self.watch.overtaken.insert(delivery.container.clone());
+            }
             let known_since = std::mem::replace(&mut self.watch.glimpses, known);
             // Whoever asked is not there to hear how it went.
             let _ = match &op {

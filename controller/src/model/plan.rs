@@ -87,6 +87,9 @@ pub enum EngineOp {
         /// The roles, and where their passwords are kept.
         passwords: BTreeMap<String, SecretRef>,
     },
+    /// Makes a primary of a standby through the socket inside the container, for when no password fits any more: a new
+    /// one can only be set on a primary.
+    PromoteInside(String),
     /// Sets a role's password through the socket inside the container, for when no password fits any more.
     ResetPassword {
         /// The container.
@@ -298,6 +301,7 @@ impl fmt::Display for EngineOp {
             EngineOp::UpdateLimits { .. } => write!(f, "update cpu and memory limits"),
             EngineOp::CheckConfig { .. } => write!(f, "check the new configuration"),
             EngineOp::RecoverPasswords { .. } => write!(f, "recover lost passwords"),
+            EngineOp::PromoteInside(_) => write!(f, "promote through its socket"),
             EngineOp::ResetPassword { role, .. } => write!(f, "reset the password of role {role}"),
         }
     }

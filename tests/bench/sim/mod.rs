@@ -116,6 +116,7 @@ impl EngineWrite for SimHost {
             | EngineOp::Unpause(_)
             | EngineOp::UpdateLimits { .. }
             | EngineOp::RecoverPasswords { .. }
+            | EngineOp::PromoteInside(_)
             | EngineOp::ResetPassword { .. } => return Err(not_modelled(op)),
         }
         Ok(())

@@ -18,6 +18,7 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         EngineOp::Unpause(_) => "Unpaused",
         EngineOp::UpdateLimits { .. } => "Updated",
         EngineOp::RecoverPasswords { .. } => "PasswordsRecovered",
+        EngineOp::PromoteInside(_) => "PromotionRequested",
         EngineOp::ResetPassword { .. } => "PasswordReset",
         EngineOp::CheckConfig { .. } => return None,
     })

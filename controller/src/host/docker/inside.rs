@@ -62,7 +62,20 @@ impl Docker {
     ) -> Result<(), HostError> {
         let what = format!("reset the password of role {role} in container {container}");
         let verifier = scram_sha_256(secrets.reveal(password)?.as_bytes());
-        let script = reset_script(role, &verifier);
+        let said = self.psql(container, &reset_script(role, &verifier)).await?;
+        said.map_err(|words| HostError::new(FailureKind::Other, what, words.replace(&verifier, "…")))
+    }
+
+    /// Asks a standby to become a primary, and waits. A primary is left as it is.
+    pub async fn promote_inside(&self, container: &str) -> Result<(), HostError> {
+        let what = format!("promote the server in container {container}");
+        let script = "SELECT pg_promote(true, 30) WHERE pg_is_in_recovery();\n";
+        let said = self.psql(container, script).await?;
+        said.map_err(|words| HostError::new(FailureKind::Other, what, words))
+    }
+
+    /// Runs a script as the superuser, through the socket. The inner error is in the server's words.
+    async fn psql(&self, container: &str, script: &str) -> Result<Result<(), String>, HostError> {
         let exec = Exec {
             argv: &[
                 "psql",
@@ -83,11 +96,10 @@ impl Docker {
             user: USER,
         };
         let output = self.exec(container, exec).await?;
-        if output.code == 0 {
-            return Ok(());
-        }
-        let words = server_words(&output.stderr).replace(&verifier, "…");
-        Err(HostError::new(FailureKind::Other, what, words))
+        Ok(match output.code {
+            0 => Ok(()),
+            _ => Err(server_words(&output.stderr)),
+        })
     }
 }
 

@@ -201,6 +201,7 @@ impl EngineWrite for Docker {
                 path,
                 passwords,
             } => recover::recover(self, container, path, passwords).await,
+            EngineOp::PromoteInside(container) => self.promote_inside(container).await,
             EngineOp::ResetPassword {
                 container,
                 role,

@@ -216,7 +216,8 @@ async fn look<R: Reads>(
                 seen.process = host.process(&container.id).await;
             }
             let is_cut_off = target(cluster, container).is_none();
-            if !is_primary && (is_cut_off || matches!(seen.server, Server::Down(Down::PasswordRejected, _))) {
+            let is_shut = matches!(seen.server, Server::Down(Down::PasswordRejected, _));
+            if is_shut || is_cut_off && !is_primary {
                 (seen.control, _) = control_of(host, objects, container).await;
             }
         }

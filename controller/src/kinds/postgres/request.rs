@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::super::{Check, Reply, Request};
 use super::memory::{Change, Loss, Promotion, PromotionResult};
 use super::plan::View;
-use super::plan::{position, promotion, sync};
+use super::plan::{failover, position, promotion, sync};
 use crate::model::labels;
+use crate::model::postgres::{Down, Server};
 
 mod reseed;
 
@@ -48,7 +49,15 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
     if accepts_writes && is_usable && force && view.primary_facts().is_none() && !dry_run {
         return Reply::accepted(
             format!("{member} accepts writes already; it is the recorded primary from now on"),
-            vec![Change::Promoted(recorded(view, member))],
+            vec![Change::Promoted(recorded(view, member, "accepted writes already"))],
+        );
+    }
+    if is_usable && force && !dry_run && is_all_that_is_left(view, primary, member) {
+        return Reply::accepted(
+            format!(
+                "{member} lets nobody in, and nothing is left of {primary}; it is the recorded primary from now on"
+            ),
+            vec![Change::Promoted(recorded(view, member, "let nobody in"))],
         );
     }
     if !failed.is_empty() {
@@ -174,14 +183,22 @@ fn name_a_primary(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> 
     Reply::accepted(format!("{member} is the recorded primary from now on"), vec![adopt])
 }
 
-fn recorded(view: &View<'_>, member: &str) -> PromotionResult {
+/// Whether a member that no known password opens is to be taken as it is: by SQL it cannot be promoted, and there is no
+/// primary any more that could give it another password.
+fn is_all_that_is_left(view: &View<'_>, primary: &str, member: &str) -> bool {
+    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
+    is_shut && view.control(member).known().is_some() && failover::is_beyond_help(view, primary)
+}
+
+/// The record of a promotion that was no more than a word.
+fn recorded(view: &View<'_>, member: &str, why: &str) -> PromotionResult {
     PromotionResult {
         id: view.memory.last_promotion.as_ref().map_or(0, |p| p.id) + 1,
         to: member.to_owned(),
         succeeded: true,
         automatic: false,
         lost_bytes: None,
-        message: format!("{member} accepted writes already, and was confirmed as the primary"),
+        message: format!("{member} {why}, and was confirmed as the primary"),
         at: view.now,
     }
 }

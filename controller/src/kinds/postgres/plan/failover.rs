@@ -236,11 +236,22 @@ fn ask(view: &View<'_>, primary: &str, trouble: &Trouble, why: Option<&str>, pla
         (None, false) => plan.confirm(
             primary,
             format!(
-                "{reason} and no replica has a copy; restore a backup into it, or start anew \
+                "{reason} and no replica has a copy{}; restore a backup into it, or start anew \
                  with `reconciler delete PostgresCluster/{} --purge-data`",
+                set_aside(view),
                 view.cluster.name
             ),
         ),
+    }
+}
+
+/// The volumes in quarantine, in words: they may be the last that is left.
+fn set_aside(view: &View<'_>) -> String {
+    let there = view.observed.objects.volumes.iter().map(|volume| volume.name.as_str());
+    let names: Vec<&str> = there.filter(|name| view.memory.retired.contains_key(*name)).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(" (what was set aside is in {})", names.join(", ")),
     }
 }
 

@@ -260,7 +260,15 @@ fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: 
         view.deliver(member, role, cause.clone()),
         Action::engine(member, reload, "its files were delivered"),
     ];
-    if role == Role::Primary {
+    let is_standby = view.control(member).known().is_some_and(|c| c.state.is_standby());
+    if role == Role::Primary && is_standby {
+        let promote = EngineOp::PromoteInside(container.id.clone());
+        steps.push(Action::engine(
+            member,
+            promote,
+            "it is the recorded primary and runs as a replica",
+        ));
+    } else if role == Role::Primary {
         // A replica gets the password with the stream, and cannot be written to.
         steps.push(reset_password(view, member, container, &cause));
     }

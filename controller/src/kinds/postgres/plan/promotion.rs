@@ -38,9 +38,12 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         && !facts.in_recovery
         && facts.timeline > promotion.start_timeline
     {
-        if !promotion.requested && view.primary_facts().is_some() {
+        let is_down = view
+            .container(from)
+            .is_none_or(|c| matches!(c.state, RunState::Created | RunState::Exited));
+        if !promotion.requested && !is_down {
             // Nobody stopped the old primary before: it may have acknowledged writes that the target lacks.
-            let told = format!("somebody promoted {to} by hand while {from} serves");
+            let told = format!("somebody promoted {to} by hand while {from} runs");
             return finish(promotion, false, told, view, plan);
         }
         return finish(promotion, true, format!("{to} is the primary"), view, plan);

@@ -22,6 +22,8 @@ use crate::model::postgres::{Down, PgFacts, Server, SqlOp};
 const PATIENCE_SECS: i64 = 3;
 /// How long a replica may be without a stream and without a known reason before its files are delivered anew, in seconds.
 const NUDGE_SECS: i64 = 20;
+/// How long a replica may neither stream nor let the agent in, in seconds: longer than a slow start takes.
+const SHUT_OUT_SECS: i64 = 60;
 
 /// Keeps all replicas. One member's trouble never keeps the others waiting.
 pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
@@ -107,6 +109,9 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
             }
             if fence_unseen(view, primary, member, container, plan) {
                 return;
+            }
+            if let Some(finding) = shut_out(view, member) {
+                return reseed::decide(view, member, &finding, plan);
             }
             keep::settle(view, member, Role::Replica, container, plan);
             if let Some(facts) = view.facts(member).filter(|_| !view.is_foreign(member)) {
@@ -223,6 +228,23 @@ fn fence_unseen(
         false => keep::stop(view.cluster, member, cause),
     });
     true
+}
+
+/// A standby that lets nobody in gets the password with the stream. Without a stream it never does, and nobody can ask it
+/// why it has none.
+fn shut_out(view: &View<'_>, member: &str) -> Option<Finding> {
+    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
+    let is_standby = view
+        .control(member)
+        .known()
+        .is_some_and(|control| control.state.is_standby());
+    let is_served = view.primary_facts()?.standbys.contains_key(member);
+    let silent_secs = view.silent_for(member)?;
+    (is_shut && is_standby && !is_served && silent_secs >= SHUT_OUT_SECS).then(|| {
+        Finding::unproved(format!(
+            "it does not stream, and for {silent_secs} s no known password has opened it"
+        ))
+    })
 }
 
 /// A member that accepts writes beside the recorded primary, which does too: it left the cluster. It is fenced, and

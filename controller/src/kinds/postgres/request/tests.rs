@@ -3,10 +3,10 @@
 use super::answer;
 use crate::kinds::postgres::memory::{Change, Loss, Memory};
 use crate::kinds::postgres::plan::promotion;
-use crate::kinds::postgres::plan::tests::world::{NOW, SYSTEM, World};
+use crate::kinds::postgres::plan::tests::world::{HERE, NOW, SYSTEM, World, control};
 use crate::kinds::{Reply, Request};
-use crate::model::Lsn;
-use crate::model::postgres::Down;
+use crate::model::postgres::{ControlState, Down};
+use crate::model::{Lsn, Seen};
 
 fn ask(world: &World, member: &str, force: bool, dry_run: bool) -> Reply<Change> {
     let member = member.to_owned();
@@ -241,4 +241,23 @@ fn without_a_primary_a_replica_that_has_less_than_another_is_not_promoted_unless
             .contains("no other replica has more")
     );
     assert!(force(&world, "replica-1").accepted, "the user decides");
+}
+
+#[test]
+fn a_member_that_lets_nobody_in_is_taken_as_it_is_when_nothing_is_left_of_the_primary() {
+    let shut = |world: World| {
+        let world = world.down("replica-1", Down::PasswordRejected, "password authentication failed");
+        world.control(
+            "replica-1",
+            Seen::Known(control(ControlState::InArchiveRecovery, HERE, 1)),
+        )
+    };
+    let reply = force(&shut(World::new(1).healthy().lose("master")), "replica-1");
+    insta::assert_snapshot!(reply.message, @"replica-1 lets nobody in, and nothing is left of master; it is the recorded primary from now on");
+    assert!(
+        matches!(reply.changes.as_slice(), [Change::Promoted(result)] if result.succeeded && result.to == "replica-1")
+    );
+    // While the primary could come back, it is not.
+    let reply = force(&shut(World::new(1).healthy().kill("master")), "replica-1");
+    assert!(!reply.accepted, "{}", reply.message);
 }

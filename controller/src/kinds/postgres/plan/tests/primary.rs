@@ -250,3 +250,15 @@ fn the_recorded_primary_with_a_standbys_data_starts_as_one_first() {
     master: start container, because it was stopped
     ");
 }
+
+#[test]
+fn a_recorded_primary_that_is_a_standby_and_lets_nobody_in_is_promoted_from_inside() {
+    let world = World::new(1).healthy();
+    let shut = world.down("master", Down::PasswordRejected, "password authentication failed");
+    let standby = shut.control("master", Seen::Known(control(ControlState::InArchiveRecovery, HERE, 1)));
+    insta::assert_snapshot!(standby.plan(), @r"
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its server does not let the agent in: password authentication failed
+    master: send SIGHUP, because its files were delivered
+    master: promote through its socket, because it is the recorded primary and runs as a replica
+    ");
+}

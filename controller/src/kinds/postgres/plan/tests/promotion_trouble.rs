@@ -240,7 +240,7 @@ fn a_target_promoted_by_hand_while_the_old_primary_serves_does_not_take_over() {
         facts.in_recovery = false;
         facts.timeline = 2;
     });
-    insta::assert_snapshot!(both.plan(), @"replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand while master serves; master stays the primary");
+    insta::assert_snapshot!(both.plan(), @"replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand while master runs; master stays the primary");
 }
 
 #[test]
@@ -251,4 +251,15 @@ fn a_switchover_ends_when_a_third_member_accepts_writes() {
         facts.timeline = 2;
     });
     insta::assert_snapshot!(third.plan(), @"replica-1: remember that replica-1 was not promoted, because replica-2 accepts writes; master stays the primary");
+}
+
+#[test]
+fn a_target_promoted_by_hand_does_not_take_over_while_nobody_knows_of_the_old_primary() {
+    let world = World::new(1).healthy().promoting("replica-1");
+    let silent = world.down("master", Down::NoAnswer, "it broke off");
+    let promoted = silent.facts("replica-1", |facts| {
+        facts.in_recovery = false;
+        facts.timeline = 2;
+    });
+    insta::assert_snapshot!(promoted.plan(), @"replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand while master runs; master stays the primary");
 }

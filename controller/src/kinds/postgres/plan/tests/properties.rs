@@ -65,7 +65,8 @@ fn touched(op: &EngineOp) -> Option<&str> {
         | EngineOp::RemoveVolume(name)
         | EngineOp::Start(name)
         | EngineOp::RemoveContainer(name)
-        | EngineOp::Unpause(name) => Some(name),
+        | EngineOp::Unpause(name)
+        | EngineOp::PromoteInside(name) => Some(name),
         EngineOp::Signal { container, .. }
         | EngineOp::Stop { container, .. }
         | EngineOp::Connect { container, .. }

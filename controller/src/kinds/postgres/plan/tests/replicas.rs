@@ -2,6 +2,7 @@
 
 use super::world::{HERE, SYSTEM, World, control, slot};
 use crate::kinds::postgres::memory::Starts;
+use crate::kinds::postgres::observe;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::postgres::{ControlState, Down};
@@ -292,5 +293,25 @@ fn a_former_primary_that_is_paused_is_fenced_when_nothing_is_left_of_the_primary
     insta::assert_snapshot!(paused.plan(), @r"
     replica-1: send SIGKILL, because its data was opened for writing, and what it was can be told only when it is down
     master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1. To go on: `reconciler promote replica-1 --force`
+    ");
+}
+
+#[test]
+fn a_replica_that_lets_nobody_in_and_does_not_stream_is_seeded_anew_after_a_while() {
+    let shut = |secs| {
+        let world = World::new(1).healthy().cut_off("replica-1", secs);
+        let world = world.down("replica-1", Down::PasswordRejected, "password authentication failed");
+        let world = world.since(&observe::no_answer("replica-1"), secs);
+        let standby = Seen::Known(control(ControlState::InArchiveRecovery, HERE, 1));
+        world.control("replica-1", standby).plan()
+    };
+    insta::assert_snapshot!(shut(10), @r"
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its server does not let the agent in: password authentication failed
+    replica-1: send SIGHUP, because its files were delivered
+    replica-1: disconnect from network pg-svc, because it has not answered for 10 s
+    ");
+    insta::assert_snapshot!(shut(61), @r"
+    replica-1: remember that replica-1 gets a new volume in place of pg-replica-1-g1, because it cannot follow the primary: it does not stream, and for 61 s no known password has opened it
+    replica-1: disconnect from network pg-svc, because it has not answered for 61 s
     ");
 }
