@@ -77,3 +77,24 @@ fn with_nothing_but_its_networks_left_a_cluster_is_made_again() {
     let found = docker_output(&["network", "inspect", "-f", "{{.Id}}", &world.network()]);
     assert_eq!(found.out.trim(), network, "it knows its own network");
 }
+
+#[test]
+fn a_replica_that_lets_nobody_in_takes_over_when_nothing_is_left_of_the_primary() {
+    let mut world = World::ready("shut", 1);
+    world.sql("master", "postgres", "create table t as select 1 as n");
+    world.kill_agent();
+    world.sql("master", "postgres", "alter role postgres password 'somebody''s own'");
+    let password = "select rolpassword from pg_authid where rolname = 'postgres'";
+    let changed = world.sql("master", "postgres", password);
+    world.until("it has reached the replica", |w| {
+        w.sql("replica-1", "postgres", password) == changed
+    });
+    world.lose("master");
+    world.start_agent();
+    world.until("it is asked about", |w| w.condition("Ready").1 == "NeedsConfirmation");
+    let promoted = world.cli(&["promote", "replica-1", "--force"]);
+    assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
+    world.wait_ready();
+    assert_eq!(world.primary(), "replica-1");
+    assert_eq!(world.sql("replica-1", "postgres", "select n from t"), "1");
+}

@@ -61,7 +61,7 @@ pub async fn make(place: &Place, what: &str, prefix: &str, offset: u32, settings
             at + 1,
             monitor.ip
         );
-        node.run(place, &[], &script).await?;
+        node.run(place, &home(), &script).await?;
         if at == 0 {
             wait_until(&monitor, "select reportedstate from pgautofailover.node", "single").await?;
             open(node, "0.0.0.0/0").await?;
@@ -82,7 +82,7 @@ async fn start_monitor(place: &Place, monitor: &Node, prefix: &str, settings: Se
          --auth trust --no-ssl --run",
         monitor.ip
     );
-    monitor.run(place, &[], &script).await?;
+    monitor.run(place, &home(), &script).await?;
     wait_until(monitor, "select 1", "1").await?;
     open(monitor, &format!("{prefix}.0/24")).await?;
     if settings == Settings::Tuned {
@@ -93,6 +93,11 @@ async fn start_monitor(place: &Place, monitor: &Node, prefix: &str, settings: Se
         superuser(monitor, "select pg_reload_conf()").await?;
     }
     Ok(())
+}
+
+/// `pg_autoctl` finds its configuration below it, also when it is called from outside.
+fn home() -> [String; 2] {
+    ["-e", "HOME=/data"].map(str::to_owned)
 }
 
 /// The same settings as the others'.

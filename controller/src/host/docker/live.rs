@@ -138,6 +138,8 @@ impl Story {
         ] {
             assert_eq!(check(wrong).await.unwrap_err().kind, FailureKind::Invalid);
         }
+        // A primary is left as it is.
+        self.op(EngineOp::PromoteInside(NAME.to_owned())).await.unwrap();
         self.op(EngineOp::ResetPassword {
             container: NAME.to_owned(),
             role: "postgres".to_owned(),
