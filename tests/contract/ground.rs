@@ -90,6 +90,7 @@ impl<H: Host> Ground<H> {
             uid: self.cluster.uid.clone(),
             image: self.cluster.spec.image.clone(),
             neighbours: true,
+            brisk: false,
         };
         self.host.objects(&ask).await.unwrap()
     }

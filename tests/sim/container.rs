@@ -69,6 +69,8 @@ pub enum Phase {
     Up,
     /// PostgreSQL stops.
     Stopping,
+    /// Its shutdown checkpoint is written; its WAL senders and the engine's own cleaning up remain.
+    Ending,
 }
 
 /// What runs in a container.
@@ -218,9 +220,12 @@ impl Container {
                 let promoted_at = process.server.promoted_at.unwrap_or(u64::MAX);
                 promoted_at.min(process.server.checkpoint_at)
             }
-            Phase::Entry | Phase::Initialising | Phase::Seeding { .. } | Phase::Starting | Phase::Stopping => {
-                process.until
-            }
+            Phase::Entry
+            | Phase::Initialising
+            | Phase::Seeding { .. }
+            | Phase::Starting
+            | Phase::Stopping
+            | Phase::Ending => process.until,
         };
         own.min(kill_at)
     }

@@ -18,7 +18,7 @@ use reconciler::model::container::{ContainerSpec, RunState};
 use reconciler::model::labels;
 use reconciler::model::postgres::ControlState;
 
-use super::container::By;
+use super::container::{By, Phase};
 use super::volume::Volume;
 use super::world::World;
 
@@ -102,7 +102,11 @@ impl World {
             let glimpse = self.watch.glimpses.get(&container.seen.name).copied();
             let is_forced = self.watch.forced.as_deref() == Some(target.as_str());
             let member = container.member().to_owned();
-            if runs && container.writer_by() == By::Agent {
+            let is_ending = container
+                .process
+                .as_ref()
+                .is_some_and(|process| process.phase == Phase::Ending);
+            if runs && !is_ending && container.writer_by() == By::Agent {
                 return self.violated(&format!("{target} is promoted although {member} runs, as a primary"));
             }
             if !runs && !is_forced && is_recorded && glimpse == Some(Glimpse::Unread) {
@@ -111,7 +115,7 @@ impl World {
                 ));
             }
             let is_overtaken = self.watch.overtaken.contains(&container.seen.name);
-            if !runs && !is_overtaken && matches!(container.text("role"), "primary" | "bootstrap") {
+            if (!runs || is_ending) && !is_overtaken && matches!(container.text("role"), "primary" | "bootstrap") {
                 return self.violated(&format!(
                     "{target} is promoted although {member} would start as a primary"
                 ));

@@ -109,7 +109,7 @@ impl World {
                     }
                 }
                 Phase::Up if process.server.in_recovery && container.is_awake() => self.follow(at),
-                Phase::Entry | Phase::Initialising | Phase::Starting | Phase::Stopping => {}
+                Phase::Entry | Phase::Initialising | Phase::Starting | Phase::Stopping | Phase::Ending => {}
                 Phase::Seeding { .. } | Phase::Up => {}
             }
         }
@@ -139,7 +139,7 @@ impl World {
         let (Some(process), Some(own)) = (&container.process, self.containers[at].up()) else {
             return false;
         };
-        let is_serving = matches!(process.phase, Phase::Up | Phase::Stopping);
+        let is_serving = matches!(process.phase, Phase::Up | Phase::Stopping | Phase::Ending);
         let conninfo = own.loaded.get("primary_conninfo");
         // A frozen sender is noticed only after a while.
         let is_alive = container.is_awake() || self.now.saturating_sub(process.begun) < SENDER_TIMEOUT;

@@ -80,6 +80,7 @@ fn pace(rng: &mut Rng) -> Pace {
         initdb: (300, 1_500),
         seed: (200, 1_500 * slow),
         stop: (20, 200 * slow),
+        ending: (1, 150 * slow),
         recovery: (0, 800 * slow),
         promotion: (20, 120 * slow),
         lag: (0, if rng.chance(300) { 400 } else { 10 }),

@@ -62,6 +62,7 @@ impl World {
             Phase::Seeding { source, .. } => self.seeded(at, source),
             Phase::Starting => self.started(at),
             Phase::Stopping => self.stopped(at),
+            Phase::Ending => self.ended(at),
             Phase::Up => self.happens(at),
         }
     }
@@ -245,7 +246,7 @@ impl World {
             return;
         };
         match process.phase {
-            Phase::Entry | Phase::Initialising | Phase::Stopping => {}
+            Phase::Entry | Phase::Initialising | Phase::Stopping | Phase::Ending => {}
             Phase::Seeding { .. } => self.fail(at, 81, "reconciler: seeding was interrupted"),
             Phase::Starting => self.fail(at, 0, "the database system is shut down"),
             Phase::Up => {
@@ -257,14 +258,10 @@ impl World {
     }
 
     fn stopped(&mut self, at: usize) {
-        let serial = self.containers[at].serial;
         let in_recovery = self.containers[at]
             .process
             .as_ref()
             .is_some_and(|process| process.server.in_recovery);
-        let standbys: Vec<usize> = (0..self.containers.len())
-            .filter(|other| self.link(*other).is_some_and(|link| link.source == serial))
-            .collect();
         if in_recovery {
             if let Some(data) = self.data_mut(at) {
                 data.control = ControlFile {
@@ -275,21 +272,35 @@ impl World {
             }
             return self.exit(at, 0, "stopped");
         }
+        self.write(at, CHECKPOINT_BYTES, Kind::Checkpoint);
+        self.note_checkpoint(at, ControlState::ShutDown);
+        self.turn(at, Phase::Ending, self.pace.ending);
+        self.ship(at);
+    }
+
+    /// Sends what is left of the log to whoever is there to take it. Returns whether somebody is connected and is not.
+    fn ship(&mut self, at: usize) -> bool {
+        let serial = self.containers[at].serial;
+        let linked = |other: &usize| self.link(*other).is_some_and(|link| link.source == serial);
+        let standbys: Vec<usize> = (0..self.containers.len()).filter(linked).collect();
+        let (awake, asleep): (Vec<usize>, Vec<usize>) = standbys
+            .into_iter()
+            .partition(|standby| self.containers[*standby].is_awake());
+        for standby in awake {
+            self.receive(standby, at, true);
+        }
+        !asleep.is_empty()
+    }
+
+    fn ended(&mut self, at: usize) {
         // Its WAL senders wait for whoever is connected and does not answer, up to wal_sender_timeout.
-        let is_waited_for = standbys.iter().any(|standby| !self.containers[*standby].is_awake());
+        let waits = self.ship(at);
         if let Some(process) = &mut self.containers[at].process
-            && is_waited_for
+            && waits
             && self.now - process.begun < SENDER_TIMEOUT
         {
             process.until = self.now + 500;
             return;
-        }
-        self.write(at, CHECKPOINT_BYTES, Kind::Checkpoint);
-        self.note_checkpoint(at, ControlState::ShutDown);
-        for standby in standbys {
-            if self.containers[standby].is_awake() {
-                self.receive(standby, at, true);
-            }
         }
         self.exit(at, 0, "stopped");
     }

@@ -27,7 +27,9 @@ impl World {
                 return Err((Down::StartingUp, "its port is not open yet".to_owned()));
             }
             Phase::Starting => return Err((Down::StartingUp, "the database system is starting up".to_owned())),
-            Phase::Stopping => return Err((Down::ShuttingDown, "the database system is shutting down".to_owned())),
+            Phase::Stopping | Phase::Ending => {
+                return Err((Down::ShuttingDown, "the database system is shutting down".to_owned()));
+            }
             Phase::Up => {}
         }
         let data = self.data(at).ok_or_else(silent)?;

@@ -34,6 +34,8 @@ pub struct Pace {
     pub seed: (u64, u64),
     /// A clean stop.
     pub stop: (u64, u64),
+    /// From the shutdown checkpoint to the end of the container.
+    pub ending: (u64, u64),
     /// The recovery after a crash.
     pub recovery: (u64, u64),
     /// A promotion.
@@ -55,6 +57,7 @@ impl Pace {
         initdb: (300, 1_500),
         seed: (200, 1_500),
         stop: (20, 200),
+        ending: (1, 150),
         recovery: (0, 800),
         promotion: (20, 120),
         lag: (0, 10),

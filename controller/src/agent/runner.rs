@@ -64,12 +64,16 @@ struct State<K: Kind> {
     declared: Declared,
     status: Status,
     plan: Plan<K::Change>,
-    /// Subjects of chains under way, and how many of each.
+    /// Lanes of chains under way, and how many of each.
     busy: BTreeMap<String, usize>,
-    /// Subjects of chains that ended since the last look began: what was seen of them may be from before.
+    /// Lanes of chains that ended since the last look began: what was seen of them may be from before.
     ended: BTreeSet<String>,
-    /// Chains under way that tolerate no other.
+    /// Chains under way that tolerate none but their like.
     exclusive: usize,
+    /// Chains of other plans, under way or ended since the last look began.
+    common: usize,
+    /// Those of them that are under way.
+    common_under_way: usize,
     backoff: Backoff,
     looked_deep: Option<Instant>,
     /// Whether the record holds news that is not on disk.
@@ -105,6 +109,8 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             busy: BTreeMap::new(),
             ended: BTreeSet::new(),
             exclusive: 0,
+            common: 0,
+            common_under_way: 0,
             backoff: Backoff::default(),
             looked_deep: None,
             is_dirty: false,
@@ -152,7 +158,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         }
         let (wanted, memory, before, deep) = {
             let mut state = self.state.borrow_mut();
-            state.ended.clear();
+            state.begin_look();
             let wanted = state
                 .wanted
                 .clone()
@@ -239,7 +245,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             uid: self.state.borrow().record.uid.clone(),
             ..Ask::default()
         };
-        self.state.borrow_mut().ended.clear();
+        self.state.borrow_mut().begin_look();
         let objects = self.shared.host.objects(&ask).await?;
         let mut state = self.state.borrow_mut();
         let purge_data = state.record.deleting.is_some_and(|d| d.purge_data);

@@ -22,6 +22,9 @@ pub struct Ask {
     pub image: String,
     /// Whether foreign objects are listed too. It costs a full list, so only when something is to be made.
     pub neighbours: bool,
+    /// Whether somebody waits for the answer while containers stop and start: then what was seen within the last second and
+    /// is not listed otherwise now need not be looked at anew.
+    pub brisk: bool,
 }
 
 /// Looks at the engine.

@@ -147,6 +147,8 @@ pub struct Action<C> {
     pub op: Op<C>,
     /// Why, in words that a user reads.
     pub cause: String,
+    /// Whether what else is done to the subject goes on beside it.
+    pub is_aside: bool,
 }
 
 impl<C> Action<C> {
@@ -156,6 +158,20 @@ impl<C> Action<C> {
             subject: subject.to_owned(),
             op,
             cause: cause.into(),
+            is_aside: false,
+        }
+    }
+
+    /// The same, for which nothing else of its subject has to wait.
+    pub fn aside(self) -> Self {
+        Action { is_aside: true, ..self }
+    }
+
+    /// What no two chains do at a time.
+    pub fn lane(&self) -> String {
+        match self.is_aside {
+            true => format!("{} aside", self.subject),
+            false => self.subject.clone(),
         }
     }
 
@@ -202,7 +218,7 @@ pub struct Plan<C> {
     pub notes: Vec<Note>,
     /// When to look again, if earlier than usual.
     pub look_again: Option<Duration>,
-    /// Whether its steps are taken only when no step of an earlier plan is still under way.
+    /// Whether its steps are taken only when no step of an earlier plan is still under way but those of others like it.
     pub exclusive: bool,
 }
 
@@ -270,9 +286,9 @@ impl<C> Plan<C> {
         self.chains.is_empty()
     }
 
-    /// Whether a step concerns `subject`.
+    /// Whether a step concerns `subject`, other than aside.
     pub fn touches(&self, subject: &str) -> bool {
-        self.actions().any(|action| action.subject == subject)
+        self.actions().any(|action| action.subject == subject && !action.is_aside)
     }
 }
 

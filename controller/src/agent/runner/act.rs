@@ -5,25 +5,34 @@ use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Action, HostError, Inner, Kind, Plan, Reads, Writes, news};
+use super::{Action, HostError, Inner, Kind, Plan, Reads, State, Writes, news};
 use crate::execute;
 use crate::model::plan::Op;
 
+impl<K: Kind> State<K> {
+    /// What ended before this look is seen by it.
+    pub(super) fn begin_look(&mut self) {
+        self.ended.clear();
+        self.common = self.common_under_way;
+    }
+}
+
 impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
-    /// Begins every chain that nothing stands in the way of: not its own subjects' earlier chains, which may have
+    /// Begins every chain that nothing stands in the way of: not its own lanes' earlier chains, which may have
     /// changed what was seen, not a failure that is too fresh, not an operation that tolerates no other.
     pub(super) fn act(self: &Rc<Self>, plan: Plan<K::Change>) {
-        let (paused, busy) = {
+        let (blocked, busy) = {
             let state = self.state.borrow();
             let paused = state.record.paused && state.record.deleting.is_none();
+            let others = if plan.exclusive { state.common } else { state.exclusive };
             let busy: BTreeSet<String> = state.busy.keys().chain(&state.ended).cloned().collect();
-            (paused || state.exclusive > 0, busy)
+            (paused || others > 0, busy)
         };
-        if paused || (plan.exclusive && !busy.is_empty()) {
+        if blocked {
             return;
         }
         for chain in plan.chains {
-            if chain.iter().any(|action| busy.contains(&action.subject)) {
+            if chain.iter().any(|action| busy.contains(&action.lane())) {
                 continue;
             }
             let pauses = chain
@@ -38,13 +47,15 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
     }
 
     fn begin(self: &Rc<Self>, chain: Vec<Action<K::Change>>, exclusive: bool) {
-        let subjects: BTreeSet<String> = chain.iter().map(|action| action.subject.clone()).collect();
+        let lanes: BTreeSet<String> = chain.iter().map(Action::lane).collect();
         {
             let mut state = self.state.borrow_mut();
-            for subject in &subjects {
-                *state.busy.entry(subject.clone()).or_default() += 1;
+            for lane in &lanes {
+                *state.busy.entry(lane.clone()).or_default() += 1;
             }
             state.exclusive += usize::from(exclusive);
+            state.common += usize::from(!exclusive);
+            state.common_under_way += usize::from(!exclusive);
         }
         let inner = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -57,14 +68,15 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             .await;
             let delay = failure.map_or(Duration::ZERO, |(action, error)| inner.failed(&action, &error));
             let mut state = inner.state.borrow_mut();
-            for subject in &subjects {
-                if let Some(count) = state.busy.get_mut(subject) {
+            for lane in &lanes {
+                if let Some(count) = state.busy.get_mut(lane) {
                     *count -= 1;
                 }
             }
             state.busy.retain(|_, count| *count > 0);
-            state.ended.extend(subjects);
+            state.ended.extend(lanes);
             state.exclusive -= usize::from(exclusive);
+            state.common_under_way -= usize::from(!exclusive);
             drop(state);
             inner.shared.queue.wake(&inner.key, delay);
         });

@@ -18,6 +18,9 @@ const MAX_FILE_BYTES: usize = 1 << 20;
 /// What tar adds to one file: headers, padding, and the blocks at the end.
 const MAX_FRAME_BYTES: usize = 16 << 10;
 
+/// The permission bits of the directories that a delivery makes.
+pub(super) const DIRECTORY_MODE: u32 = 0o755;
+
 /// A file to be packed.
 pub(super) struct Packed {
     /// The path below the directory.
@@ -113,7 +116,7 @@ pub(super) fn pack(directory: &str, owner: (u64, u64), files: &[Packed], now: Du
 fn append_directory(builder: &mut tar::Builder<Vec<u8>>, path: &str, now: Duration) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Directory);
-    header.set_mode(0o755);
+    header.set_mode(DIRECTORY_MODE);
     header.set_uid(0);
     header.set_gid(0);
     header.set_size(0);

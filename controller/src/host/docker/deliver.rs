@@ -2,8 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bollard::models::ContainerInspectResponse;
+
 use super::archive::{self, Packed};
-use super::{Docker, observe};
+use super::{Docker, local, observe};
 use crate::host::{FailureKind, HostError, Secrets};
 use crate::model::Seen;
 use crate::model::container::FileSpec;
@@ -11,10 +13,15 @@ use crate::model::plan::Delivery;
 
 impl Docker {
     /// Puts files into a container, running or not. Each file appears under its name while it is being written, so a
-    /// server must not be told to read it before this returns.
+    /// server must not be told to read it before this returns. Where the engine keeps the container's files can be seen
+    /// from here, they are looked at first: who waits for a start need not wait for what is there already.
     pub async fn deliver(&self, delivery: &Delivery, secrets: &dyn Secrets) -> Result<(), HostError> {
         let what = format!("deliver files into container {}", delivery.container);
-        let owner = owner_ids(self, &delivery.container, &delivery.owner, &what).await?;
+        let inspected = observe::inspect(self, &delivery.container).await?.ok_or_else(|| {
+            let why = format!("there is no container {}", delivery.container);
+            HostError::new(FailureKind::NotFound, what.as_str(), why)
+        })?;
+        let owner = owner_ids(self, &inspected, &delivery.container, &delivery.owner, &what).await?;
         let mut files = Vec::new();
         for spec in &delivery.files {
             files.push(Packed {
@@ -22,6 +29,9 @@ impl Docker {
                 mode: spec.mode,
                 content: filled_in(spec, secrets)?.into_bytes(),
             });
+        }
+        if local::has_files(self, &inspected, &delivery.directory, owner, &files).await {
+            return Ok(());
         }
         // A clock before 1970 would only make the files look old.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -68,22 +78,17 @@ fn pgpass_escaped(secret: &str) -> String {
 }
 
 /// The numbers of a user, as the container's own password file says.
-async fn owner_ids(docker: &Docker, container: &str, owner: &str, what: &str) -> Result<(u64, u64), HostError> {
+async fn owner_ids(
+    docker: &Docker,
+    inspected: &ContainerInspectResponse,
+    container: &str,
+    owner: &str,
+    what: &str,
+) -> Result<(u64, u64), HostError> {
     if let Some(ids) = numeric_ids(owner) {
         return Ok(ids);
     }
-    let inspected = observe::inspect(docker, container).await?;
-    let missing = || {
-        HostError::new(
-            FailureKind::NotFound,
-            what,
-            format!("there is no container {container}"),
-        )
-    };
-    let key = (
-        inspected.ok_or_else(missing)?.image.unwrap_or_default(),
-        owner.to_owned(),
-    );
+    let key = (inspected.image.clone().unwrap_or_default(), owner.to_owned());
     if let Some(ids) = docker.users.borrow().get(&key) {
         return Ok(*ids);
     }

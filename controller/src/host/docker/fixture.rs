@@ -112,5 +112,6 @@ pub(super) fn ask(neighbours: bool) -> Ask {
         uid: NAME.to_owned(),
         image: image(),
         neighbours,
+        brisk: false,
     }
 }

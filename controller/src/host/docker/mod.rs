@@ -2,7 +2,9 @@
 //! what to call and when is decided elsewhere. Every request has a deadline, so that an engine that hangs never holds
 //! a pass up.
 
+mod announce;
 mod archive;
+mod brisk;
 mod convert;
 mod create;
 mod deliver;
@@ -35,6 +37,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 
+use brisk::Lately;
 pub use errors::classify;
 pub use events::{EngineEvent, READY};
 pub use exec::{Exec, ExecOutput};
@@ -63,6 +66,8 @@ pub struct Docker {
     is_here: Cell<Option<bool>>,
     /// Where the engine keeps its volumes; empty until it was asked.
     root: RefCell<Option<String>>,
+    /// The last look at each resource, by uid.
+    lately: RefCell<BTreeMap<String, Lately>>,
 }
 
 impl Docker {
@@ -79,6 +84,7 @@ impl Docker {
             own_id: own::container_id(),
             is_here: Cell::new(None),
             root: RefCell::default(),
+            lately: RefCell::default(),
         })
     }
 
@@ -149,7 +155,10 @@ impl Docker {
 
 impl EngineRead for Docker {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
-        observe::objects(self, ask).await
+        match brisk::objects(self, ask).await? {
+            Some(objects) => Ok(objects),
+            None => observe::objects(self, ask).await,
+        }
     }
 
     async fn owners(&self) -> Result<Vec<Owner>, HostError> {

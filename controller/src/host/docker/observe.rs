@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bollard::models::{ContainerSummary, Network, Volume};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, Network, Volume};
 use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
 use futures_util::future::join_all;
 
+use super::brisk::Lately;
 use super::{Docker, LOOK, convert, disk};
 use crate::host::{Ask, FailureKind, HostError, Owner};
 use crate::model::Seen;
-use crate::model::container::{ContainerObserved, ImageFacts, Namesake, Objects};
+use crate::model::container::{ImageFacts, Namesake, Objects};
 use crate::model::labels;
 
 /// The objects of one resource, and if asked for, those of all others.
@@ -29,8 +30,10 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
         let uid = summary.labels.as_ref().and_then(|labels| labels.get(labels::UID));
         uid == Some(&ask.uid)
     });
+    let inspected = inspect_all(docker, &ours).await?;
+    let mut lately = Lately::new(&ours, &inspected);
     let mut objects = Objects {
-        containers: inspect_all(docker, &ours).await?,
+        containers: inspected.into_iter().filter_map(convert::container).collect(),
         neighbours: neighbours.into_iter().map(convert::neighbour).collect(),
         image,
         disk,
@@ -50,6 +53,8 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
     objects.networks = ours.into_iter().map(convert::network).collect();
     objects.foreign_networks = others.into_iter().filter_map(|network| network.name).collect();
     sort(&mut objects);
+    lately.objects = objects.clone();
+    docker.lately.borrow_mut().insert(ask.uid.clone(), lately);
     Ok(objects)
 }
 
@@ -132,10 +137,7 @@ async fn volumes(docker: &Docker, label: Option<&str>) -> Result<Vec<Volume>, Ho
 }
 
 /// A container by name or id; `None` if it is not there.
-pub(super) async fn inspect(
-    docker: &Docker,
-    container: &str,
-) -> Result<Option<bollard::models::ContainerInspectResponse>, HostError> {
+pub(super) async fn inspect(docker: &Docker, container: &str) -> Result<Option<ContainerInspectResponse>, HostError> {
     let what = format!("inspect container {container}");
     let request = async |engine: bollard::Docker| engine.inspect_container(container, None).await;
     match docker.call(&what, LOOK, request).await {
@@ -145,12 +147,12 @@ pub(super) async fn inspect(
     }
 }
 
-async fn inspect_all(docker: &Docker, ours: &[ContainerSummary]) -> Result<Vec<ContainerObserved>, HostError> {
+async fn inspect_all(docker: &Docker, ours: &[ContainerSummary]) -> Result<Vec<ContainerInspectResponse>, HostError> {
     let ids = ours.iter().filter_map(|summary| summary.id.as_deref());
     let mut containers = Vec::new();
     for inspected in join_all(ids.map(|id| inspect(docker, id))).await {
         // What vanished since the list is not there, and so is no error.
-        containers.extend(inspected?.and_then(convert::container));
+        containers.extend(inspected?);
     }
     Ok(containers)
 }

@@ -10,7 +10,7 @@ use bollard::query_parameters::{
     StopContainerOptionsBuilder,
 };
 
-use super::{Docker, WORK, convert, errors, holder, observe};
+use super::{Docker, WORK, announce, convert, errors, holder, observe};
 use crate::host::{FailureKind, HostError};
 use crate::model::labels;
 
@@ -27,6 +27,7 @@ pub(super) async fn start(docker: &Docker, container: &str) -> Result<(), HostEr
     let request = async |engine: bollard::Docker| engine.start_container(container, None).await;
     let started = docker.call(&what, START, request).await;
     let Err(error) = started else {
+        announce::announce(docker, container).await;
         return Ok(());
     };
     let Some(port) = errors::taken_port(&error.why) else {

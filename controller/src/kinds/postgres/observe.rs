@@ -12,7 +12,7 @@ use crate::host::{Ask, HostError, Reads};
 use crate::model::container::{ContainerObserved, Health, Objects, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
-use crate::model::postgres::{Control, Down, PgQuestion, Server, Sizes};
+use crate::model::postgres::{Control, ControlState, Down, PgQuestion, Server, Sizes};
 use crate::model::{Lsn, Seen};
 
 mod movement;
@@ -50,7 +50,8 @@ pub struct Observed {
 pub struct MemberSeen {
     /// The server's answer.
     pub server: Server,
-    /// The control file, for a container that does not run, or runs where no SQL reaches it.
+    /// The control file, for a container that does not run, or runs where no SQL reaches it, or is being stopped for
+    /// another to take over.
     pub control: Seen<Control>,
     /// The word in the role file, for a container that does not run.
     pub role: Seen<String>,
@@ -88,6 +89,7 @@ pub async fn observe<R: Reads>(
         uid: cluster.uid.clone(),
         image: cluster.spec.image.clone(),
         neighbours: false,
+        brisk: memory.promotion.is_some(),
     };
     let mut objects = host.objects(&ask).await?;
     if something_is_missing(cluster, memory, &objects) {
@@ -201,7 +203,15 @@ async fn look<R: Reads>(
     let is_primary = memory.primary.as_deref() == Some(member);
     match container.state {
         RunState::Running => {
+            // Its last word is in the control file before the engine has cleaned up behind it, and an address that is
+            // being taken away answers nobody.
+            let is_leaving = memory.promotion.as_ref().is_some_and(|p| p.from == member);
+            if is_leaving {
+                (seen.control, _) = control_of(host, objects, container).await;
+            }
+            let has_left = matches!(&seen.control, Seen::Known(control) if control.state == ControlState::ShutDown);
             seen.server = match target(cluster, container) {
+                Some(_) if has_left => Server::Down(Down::ShuttingDown, "it has shut down".to_owned()),
                 Some(target) => host.server(&target, question).await,
                 None => Server::Down(Down::NoAnswer, "its container has no address".to_owned()),
             };

@@ -153,11 +153,8 @@ pub fn settle(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
         return;
     }
     let cause = "it was promoted, and its control file still names the timeline before";
-    let step = view.sql(primary, SqlOp::Checkpoint, cause).map(|step| Action {
-        // It may take minutes. Under the primary's name it would keep all else of the primary waiting.
-        subject: view.cluster.name.clone(),
-        ..step
-    });
+    // It may take minutes.
+    let step = view.sql(primary, SqlOp::Checkpoint, cause).map(Action::aside);
     plan.chain(step.into_iter().collect());
 }
 

@@ -6,22 +6,23 @@ use super::super::super::desired::{self, Role};
 use super::super::super::memory::{Change, Promotion};
 use super::super::routes;
 use super::super::view::View;
-use super::{PATIENCE_SECS, POLL, checks, finish, signal};
+use super::{PATIENCE_SECS, POLL, checks, finish, signal, take_over};
 use crate::model::container::RunState;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{Down, Server, SqlOp};
+use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 
 /// How long a silent primary is given before a forced promotion kills it, in seconds: the end of a clean shutdown looks
 /// like silence too, and one that is cut off costs the old primary its data directory.
 const FORCE_PATIENCE_SECS: i64 = 3;
 
 /// Whether the old primary is still down after the request was sent. Somebody may have started its container; as a
-/// replica it does no harm, as anything else it goes down again.
+/// replica it does no harm, as anything else it goes down again. One that has shut down and whose process or container
+/// is about to end is as good as down.
 pub(super) fn stands(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) -> bool {
     let from = &promotion.from;
     let follows = view.facts(from).is_some_and(|facts| facts.in_recovery);
     match view.container(from).map(|c| c.state) {
-        Some(RunState::Running) if follows => true,
+        Some(RunState::Running) if follows || has_shut_down(view, promotion) => true,
         Some(RunState::Running | RunState::Paused) => {
             let cause = format!(
                 "somebody started it while {} takes over, and two must not accept writes",
@@ -55,9 +56,29 @@ pub(super) fn slots(view: &View<'_>, to: &str) -> Vec<Action<Change>> {
         .collect()
 }
 
+/// Whether the old primary has written its shutdown checkpoint, the last that a server does: all its sessions have ended
+/// before (PostgreSQL's `postmaster.c`, `PM_SHUTDOWN`), and only a new start would admit others. One that somebody started
+/// since looks the same for a moment.
+fn has_shut_down(view: &View<'_>, promotion: &Promotion) -> bool {
+    let from = &promotion.from;
+    let is_shut = view
+        .control(from)
+        .known()
+        .is_some_and(|control| control.state == ControlState::ShutDown);
+    let container = view.container(from);
+    is_shut && view.facts(from).is_none() && container.is_some_and(|c| c.started_at < promotion.requested_at)
+}
+
 pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     let from = &promotion.from;
     match view.server(from) {
+        // Its role file says replica: whoever starts it now adds no second primary. Until its container has ended it
+        // takes the engine as long again as the shutdown took, or a minute when another replica's kernel is frozen.
+        Some(Server::Down(..))
+            if promotion.fenced && has_shut_down(view, promotion) && take_over::is_due(view, promotion) =>
+        {
+            take_over::promote(view, promotion, plan);
+        }
         Some(Server::Up(_)) => {
             let failed: Vec<Check> = checks(view, &promotion.to)
                 .into_iter()
@@ -76,14 +97,14 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
             let short = "the checkpoint of its shutdown is then a short one";
             steps.extend(view.sql(from, SqlOp::Checkpoint, short));
             steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
-            // While it shuts down: the name then answers from the moment of the promotion on.
-            steps.extend(move_names(view, promotion));
             plan.chain(steps);
             // Whoever follows the target finds its slot there at once, and the target keeps what it needs.
             plan.chain(slots(view, &promotion.to));
             plan.again_in(POLL);
         }
         Some(Server::Down(Down::ShuttingDown | Down::NotRunning, _)) | None => {
+            // The name then answers from the moment of the promotion on.
+            plan.chain(move_names(view, promotion));
             wait_for_shutdown(view, promotion, plan);
         }
         Some(Server::Down(_, why)) if promotion.forced && view.silent_for(from).unwrap_or(0) >= FORCE_PATIENCE_SECS => {
@@ -129,9 +150,11 @@ pub(super) fn thaw(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Chang
     }
 }
 
-/// The old primary's names vanish with its process; only the target's have to be seen to.
+/// The old primary's names vanish with its process; only the target's have to be seen to, and its promotion does not wait
+/// for them: the engine takes 60 ms and more while it also cleans up behind a container.
 pub(super) fn move_names(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
-    routes::move_writes(view, &promotion.to, "it takes over")
+    let steps = routes::move_writes(view, &promotion.to, "it takes over");
+    steps.into_iter().map(Action::aside).collect()
 }
 
 /// Even somebody's `docker start` cannot bring the old primary back as one after this: the role is read before the start.

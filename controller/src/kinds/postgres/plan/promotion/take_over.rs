@@ -59,6 +59,12 @@ pub(super) fn promote(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Ch
     plan.again_in(POLL);
 }
 
+/// Whether the target has everything of an old primary that has shut down.
+pub(super) fn is_due(view: &View<'_>, promotion: &Promotion) -> bool {
+    let is_standby = view.facts(&promotion.to).is_some_and(|facts| facts.in_recovery);
+    is_standby && target_has_everything(view, promotion).is_ok()
+}
+
 fn writes_already(promotion: &Promotion, plan: &mut Plan<Change>) {
     let (from, to) = (&promotion.from, &promotion.to);
     plan.wait(to, "it accepts writes, but not on a new timeline");

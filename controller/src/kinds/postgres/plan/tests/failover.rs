@@ -280,7 +280,7 @@ fn a_primary_that_came_back_in_time_keeps_its_role() {
 #[test]
 fn a_promoted_server_is_checkpointed() {
     let world = World::new(0).healthy().facts("master", |f| f.checkpoint_due = true);
-    insta::assert_snapshot!(world.plan(), @"pg: checkpoint, because it was promoted, and its control file still names the timeline before");
+    insta::assert_snapshot!(world.plan(), @"master: checkpoint, because it was promoted, and its control file still names the timeline before");
 }
 
 #[test]

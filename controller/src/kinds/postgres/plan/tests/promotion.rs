@@ -1,5 +1,6 @@
 //! A switchover, step by step, and a forced promotion.
 
+use super::routes::named;
 use super::world::{HERE, World, control, slot};
 use crate::kinds::postgres::memory::Change;
 use crate::kinds::postgres::observe;
@@ -26,8 +27,6 @@ fn first_the_old_primary_is_fenced_and_stopped() {
     master: remember that master is fenced, because its role file says replica
     master: checkpoint, because the checkpoint of its shutdown is then a short one
     master: send SIGINT, because replica-1 takes over
-    replica-1: disconnect from network pg-svc, because it takes over
-    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     replica-1: create replication slot master, because master will follow it
     replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
@@ -37,9 +36,48 @@ fn first_the_old_primary_is_fenced_and_stopped() {
 #[test]
 fn its_shutdown_is_waited_for() {
     let world = switchover().down("master", Down::ShuttingDown, "the database system is shutting down");
-    insta::assert_snapshot!(world.plan(), @"master: waiting, its fast shutdown is under way");
-    insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 60).plan(), @"master: waiting, its fast shutdown is under way");
-    insta::assert_snapshot!(world.since(&observe::no_answer("master"), 61).plan(), @"master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod");
+    insta::assert_snapshot!(world.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    master: waiting, its fast shutdown is under way
+    ");
+    let named = named(world, "replica-1", &["pg-rw", "pg-r"]);
+    insta::assert_snapshot!(named.clone().since(&observe::no_answer("master"), 60).plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(named.since(&observe::no_answer("master"), 61).plan(), @"master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod");
+}
+
+/// Its server has shut down; its container has not ended yet.
+fn ending() -> World {
+    named(switchover(), "replica-1", &["pg-rw", "pg-r"])
+        .remember(|memory| memory.apply(&Change::Fenced("master".to_owned())))
+        .down("master", Down::ShuttingDown, "it has shut down")
+        .control("master", Seen::Known(control(ControlState::ShutDown, HERE, 1)))
+        .facts("replica-1", |facts| facts.lsn = Lsn(0x578))
+}
+
+#[test]
+fn whose_server_has_shut_down_is_not_waited_for_until_its_container_ends() {
+    insta::assert_snapshot!(ending().plan(), @r"
+    replica-1: remember that its promotion is requested, because from now on there is only forward
+    replica-1: promote, because master is down and it has everything
+    ");
+    let waits = "master: waiting, its fast shutdown is under way";
+    let stops = ending().control("master", Seen::Known(control(ControlState::InProduction, HERE, 1)));
+    assert_eq!(stops.plan().trim(), waits);
+    let unread = ending().control("master", Seen::Unknown("the engine did not answer".to_owned()));
+    assert_eq!(unread.plan().trim(), waits);
+    let lags = ending().facts("replica-1", |facts| facts.lsn = HERE);
+    assert_eq!(lags.later(31).plan().trim(), waits, "its senders are still at work");
+    let open = ending().remember(|memory| memory.promotion.as_mut().expect("it is under way").fenced = false);
+    assert_eq!(
+        open.plan().trim(),
+        waits,
+        "whoever started it would get a second primary"
+    );
+    let again = ending();
+    let now = again.now;
+    let again = again.container("master", |container| container.started_at = now);
+    assert_eq!(again.plan().trim(), waits, "it is about to start");
 }
 
 #[test]
@@ -141,8 +179,6 @@ fn a_forced_promotion_overrules_what_can_be_overruled() {
     master: remember that master is fenced, because its role file says replica
     master: checkpoint, because the checkpoint of its shutdown is then a short one
     master: send SIGINT, because replica-1 takes over
-    replica-1: disconnect from network pg-svc, because it takes over
-    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     replica-1: create replication slot master, because master will follow it
     replica-1: create replication slot replica_2, because replica-2 will follow it
     ");

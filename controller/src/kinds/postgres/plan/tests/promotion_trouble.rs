@@ -144,7 +144,13 @@ fn after_the_request_there_is_only_forward() {
 
 #[test]
 fn an_old_primary_that_somebody_started_after_the_request_goes_down_again() {
-    let started = || sent(stopped()).container("master", |c| c.state = RunState::Running);
+    let now = stopped().now;
+    let started = || {
+        sent(stopped()).container("master", |c| {
+            c.state = RunState::Running;
+            c.started_at = now;
+        })
+    };
     insta::assert_snapshot!(started().down("master", Down::StartingUp, "recovery").plan(), @"master: send SIGKILL, because somebody started it while replica-1 takes over, and two must not accept writes");
     insta::assert_snapshot!(started().container("master", |c| c.state = RunState::Paused).plan(), @"master: send SIGKILL, because somebody started it while replica-1 takes over, and two must not accept writes");
     let writes = sent(World::new(1).healthy().promoting("replica-1"));

@@ -24,7 +24,7 @@ fn nameless(world: World, member: &str) -> World {
     })
 }
 
-fn named(world: World, member: &str, names: &[&str]) -> World {
+pub(super) fn named(world: World, member: &str, names: &[&str]) -> World {
     world.container(member, |c| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         c.aliases.insert("pg-svc".to_owned(), names);
@@ -174,9 +174,16 @@ fn nothing_is_attached_to_what_does_not_run() {
 
 #[test]
 fn a_switchover_moves_the_name_of_writes_while_the_old_primary_shuts_down() {
-    let plan = World::new(1).healthy().promoting("replica-1").plan();
-    let at = |text: &str| plan.find(text).expect(text);
-    assert!(at("master: send SIGINT") < at("replica-1: disconnect from network pg-svc, because it takes over"));
-    let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]).promoting("replica-1");
-    assert!(!moved.plan().contains("pg-svc"));
+    let stopping = |world: World| {
+        let world = world.promoting("replica-1");
+        assert!(!world.plan().contains("pg-svc"), "it still serves");
+        world.down("master", Down::ShuttingDown, "the database system is shutting down")
+    };
+    let plan = stopping(World::new(1).healthy()).plan();
+    assert!(
+        plan.contains("replica-1: disconnect from network pg-svc, because it takes over"),
+        "{plan}"
+    );
+    let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]);
+    assert!(!stopping(moved).plan().contains("pg-svc"));
 }
