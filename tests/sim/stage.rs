@@ -84,7 +84,7 @@ pub fn play(rng: Rng, pace: Pace, is_told: bool, script: impl AsyncFnOnce(&Rc<St
                 .host
                 .pump(|| {
                     if let Some(agent) = &*pumped.agent.borrow() {
-                        agent.wake_uid(None);
+                        agent.runners().iter().for_each(|runner| runner.wake(true));
                     }
                 })
                 .await;

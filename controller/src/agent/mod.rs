@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use self::clock::Clock;
 use self::queue::Queue;
 use self::runner::{Run, Runner};
+use crate::host::docker::EngineEvent;
 use crate::host::{Reads, Writes};
 use crate::kinds::Kind as _;
 use crate::kinds::postgres::Postgres;
@@ -119,12 +120,19 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
         }
     }
 
-    /// Wakes the resource whose objects carry a uid; all of them when it is not known whose object it was.
-    pub fn wake_uid(&self, uid: Option<&str>) {
+    /// Wakes the resource whose object something happened to; all of them when it is not known whose object it was.
+    pub fn hear(&self, event: &EngineEvent) {
         for runner in self.runners.borrow().values() {
-            if uid.is_none_or(|uid| runner.uid() == uid) {
-                runner.wake();
+            if event.uid.as_ref().is_none_or(|uid| runner.uid() == *uid) {
+                runner.wake(event.is_end());
             }
+        }
+    }
+
+    /// Wakes all resources.
+    pub fn wake_all(&self) {
+        for runner in self.runners.borrow().values() {
+            runner.wake(false);
         }
     }
 

@@ -48,7 +48,7 @@ struct Inner<K: Kind, H> {
     state: RefCell<State<K>>,
     started: Cell<u64>,
     completed: watch::Sender<u64>,
-    /// Something happened on the engine: a look that is under way shows a world that is gone.
+    /// A process has ended: a look that is under way may wait for it.
     interrupt: Notify,
 }
 

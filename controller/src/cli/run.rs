@@ -52,7 +52,7 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>) -> CommandResult {
     tokio::task::spawn_local(async move {
         while hangup.recv().await.is_some() {
             reload.rescan();
-            reload.wake_uid(None);
+            reload.wake_all();
         }
     });
     tokio::task::spawn_local(server::serve_calls(Rc::clone(&agent), incoming));
@@ -78,7 +78,7 @@ async fn hear_engine(docker: Rc<Docker>, agent: Rc<Agent<RealHost>>) {
     let mut pause = Duration::from_millis(250);
     loop {
         let begin = Instant::now();
-        let watched = docker.watch(|event| agent.wake_uid(event.uid.as_deref())).await;
+        let watched = docker.watch(|event| agent.hear(&event)).await;
         if let Err(error) = watched
             && pause < Duration::from_secs(1)
         {

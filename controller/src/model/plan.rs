@@ -288,7 +288,8 @@ impl<C> Plan<C> {
 
     /// Whether a step concerns `subject`, other than aside.
     pub fn touches(&self, subject: &str) -> bool {
-        self.actions().any(|action| action.subject == subject && !action.is_aside)
+        self.actions()
+            .any(|action| action.subject == subject && !action.is_aside)
     }
 }
 

@@ -159,7 +159,7 @@ fn live(dir: PathBuf, manifests: PathBuf, key: Key, trigger: Arc<Trigger>, calls
 
 async fn hear(docker: Rc<Docker>, agent: Rc<Agent<CrashingHost>>) {
     loop {
-        let _ = docker.watch(|event| agent.wake_uid(event.uid.as_deref())).await;
+        let _ = docker.watch(|event| agent.hear(&event)).await;
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

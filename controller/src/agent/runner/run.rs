@@ -32,8 +32,9 @@ pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub trait Run: Debug {
     /// Looks, plans, and begins what is to be done.
     fn pass(&self) -> Local<'_, ()>;
-    /// Something happened to its objects.
-    fn wake(&self);
+    /// Something happened to its objects. A look that is under way may wait for a server that has just ended, and is begun
+    /// anew then.
+    fn wake(&self, has_ended: bool);
     /// Waits for a pass that begins after now.
     fn fresh(&self) -> Local<'_, ()>;
     /// The uid of its objects; empty until it is known.
@@ -73,8 +74,10 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
         })
     }
 
-    fn wake(&self) {
-        self.0.interrupt.notify_waiters();
+    fn wake(&self, has_ended: bool) {
+        if has_ended {
+            self.0.interrupt.notify_waiters();
+        }
         self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
     }
 

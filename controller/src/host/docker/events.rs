@@ -43,6 +43,13 @@ pub struct EngineEvent {
     pub name: String,
 }
 
+impl EngineEvent {
+    /// Whether a container's process has ended.
+    pub fn is_end(&self) -> bool {
+        self.action == "container die"
+    }
+}
+
 impl Docker {
     /// Subscribes and hands out events, [`READY`] first, until the engine ends the stream (`Ok`) or something fails. One
     /// event that cannot be read ends the stream too. The caller subscribes again, after a pause that grows.

@@ -216,7 +216,9 @@ async fn look<R: Reads>(
                 None => Server::Down(Down::NoAnswer, "its container has no address".to_owned()),
             };
             let has_trouble = match &seen.server {
-                Server::Up(facts) => facts.in_recovery && !facts.receiver_streaming,
+                // While the write role moves nobody streams, and the engine lets a log wait for whatever else it does to
+                // the container.
+                Server::Up(facts) => facts.in_recovery && !facts.receiver_streaming && memory.promotion.is_none(),
                 Server::Down(..) => was_silent,
             };
             if has_trouble {

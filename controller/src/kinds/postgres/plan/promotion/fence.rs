@@ -103,8 +103,6 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
             plan.again_in(POLL);
         }
         Some(Server::Down(Down::ShuttingDown | Down::NotRunning, _)) | None => {
-            // The name then answers from the moment of the promotion on.
-            plan.chain(move_names(view, promotion));
             wait_for_shutdown(view, promotion, plan);
         }
         Some(Server::Down(_, why)) if promotion.forced && view.silent_for(from).unwrap_or(0) >= FORCE_PATIENCE_SECS => {

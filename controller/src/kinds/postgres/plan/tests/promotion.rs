@@ -1,6 +1,5 @@
 //! A switchover, step by step, and a forced promotion.
 
-use super::routes::named;
 use super::world::{HERE, World, control, slot};
 use crate::kinds::postgres::memory::Change;
 use crate::kinds::postgres::observe;
@@ -36,19 +35,14 @@ fn first_the_old_primary_is_fenced_and_stopped() {
 #[test]
 fn its_shutdown_is_waited_for() {
     let world = switchover().down("master", Down::ShuttingDown, "the database system is shutting down");
-    insta::assert_snapshot!(world.plan(), @r"
-    replica-1: disconnect from network pg-svc, because it takes over
-    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
-    master: waiting, its fast shutdown is under way
-    ");
-    let named = named(world, "replica-1", &["pg-rw", "pg-r"]);
-    insta::assert_snapshot!(named.clone().since(&observe::no_answer("master"), 60).plan(), @"master: waiting, its fast shutdown is under way");
-    insta::assert_snapshot!(named.since(&observe::no_answer("master"), 61).plan(), @"master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod");
+    insta::assert_snapshot!(world.plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 60).plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.since(&observe::no_answer("master"), 61).plan(), @"master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod");
 }
 
 /// Its server has shut down; its container has not ended yet.
 fn ending() -> World {
-    named(switchover(), "replica-1", &["pg-rw", "pg-r"])
+    switchover()
         .remember(|memory| memory.apply(&Change::Fenced("master".to_owned())))
         .down("master", Down::ShuttingDown, "it has shut down")
         .control("master", Seen::Known(control(ControlState::ShutDown, HERE, 1)))
@@ -60,6 +54,8 @@ fn whose_server_has_shut_down_is_not_waited_for_until_its_container_ends() {
     insta::assert_snapshot!(ending().plan(), @r"
     replica-1: remember that its promotion is requested, because from now on there is only forward
     replica-1: promote, because master is down and it has everything
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
     let waits = "master: waiting, its fast shutdown is under way";
     let stops = ending().control("master", Seen::Known(control(ControlState::InProduction, HERE, 1)));

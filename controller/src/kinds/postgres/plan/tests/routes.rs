@@ -24,7 +24,7 @@ fn nameless(world: World, member: &str) -> World {
     })
 }
 
-pub(super) fn named(world: World, member: &str, names: &[&str]) -> World {
+fn named(world: World, member: &str, names: &[&str]) -> World {
     world.container(member, |c| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         c.aliases.insert("pg-svc".to_owned(), names);
@@ -173,17 +173,16 @@ fn nothing_is_attached_to_what_does_not_run() {
 }
 
 #[test]
-fn a_switchover_moves_the_name_of_writes_while_the_old_primary_shuts_down() {
-    let stopping = |world: World| {
+fn a_switchover_moves_the_name_of_writes_when_the_promotion_is_requested() {
+    let stopped = |world: World| {
         let world = world.promoting("replica-1");
-        assert!(!world.plan().contains("pg-svc"), "it still serves");
-        world.down("master", Down::ShuttingDown, "the database system is shutting down")
+        assert!(!world.plan().contains("pg-svc"), "the old primary still serves");
+        let down = world.stop("master");
+        down.facts("replica-1", |facts| facts.lsn = Lsn(0x578))
     };
-    let plan = stopping(World::new(1).healthy()).plan();
-    assert!(
-        plan.contains("replica-1: disconnect from network pg-svc, because it takes over"),
-        "{plan}"
-    );
+    let plan = stopped(World::new(1).healthy()).plan();
+    let at = |text: &str| plan.find(text).expect(text);
+    assert!(at("replica-1: promote") < at("replica-1: disconnect from network pg-svc, because it takes over"));
     let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]);
-    assert!(!stopping(moved).plan().contains("pg-svc"));
+    assert!(!stopped(moved).plan().contains("pg-svc"));
 }
