@@ -1,6 +1,7 @@
 //! Tells the neighbours of a container that was just started where it is. Whoever asked for its address while it was down
 //! asks again only once a second (ARP, `net.ipv4.neigh.*.retrans_time_ms`), through a published port too: clients of a
-//! server that is back after half a second waited for up to one more.
+//! server that is back after half a second waited for up to one more. What this host remembers of it from before is
+//! forgotten ahead of the start: see [`neighbours`].
 //!
 //! A datagram to another address of each network makes the kernel in there ask for it, and that question is a broadcast
 //! that names the asker: everybody who waits for it takes its address from it (`arp_process` in the kernel's `arp.c`).
@@ -16,10 +17,27 @@ use bollard::models::{ContainerInspectResponse, EndpointSettings};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tracing::debug;
 
-use super::{Docker, local, observe};
+use super::{Docker, local, neighbours, observe};
 
 /// The discard service (RFC 863): nobody answers, and nobody has to.
 const DISCARD: u16 = 9;
+
+/// Has this host ask anew for the addresses on a container's networks, before the container is started.
+pub(super) async fn prepare(docker: &Docker, container: &str) {
+    if !local::is_here(docker).await {
+        return;
+    }
+    let inspected = observe::inspect(docker, container).await.ok().flatten();
+    let settings = inspected.and_then(|inspected| inspected.network_settings);
+    let networks = settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let ids: Vec<String> = networks
+        .into_values()
+        .filter_map(|endpoint| endpoint.network_id)
+        .collect();
+    if let Err(error) = neighbours::forget(&ids) {
+        debug!(%error, "the addresses from before the start are not forgotten; clients find the container within a second");
+    }
+}
 
 /// Announces the addresses of a container that runs.
 pub(super) async fn announce(docker: &Docker, container: &str) {

@@ -21,6 +21,7 @@ mod limits;
 mod live;
 mod local;
 mod logs;
+mod neighbours;
 mod observe;
 mod operate;
 mod own;

@@ -24,6 +24,7 @@ const ENDING: [&str; 4] = ["SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"];
 /// Starts a container. A taken port is named together with who holds it.
 pub(super) async fn start(docker: &Docker, container: &str) -> Result<(), HostError> {
     let what = format!("start container {container}");
+    announce::prepare(docker, container).await;
     let request = async |engine: bollard::Docker| engine.start_container(container, None).await;
     let started = docker.call(&what, START, request).await;
     let Err(error) = started else {

@@ -199,8 +199,11 @@ pub fn may_fail_over(view: &View<'_>, primary: &str) -> Result<(String, Loss), S
     if let Some(failed) = promotion::failed_lately(view, heir) {
         return Err(format!("the last try with {heir} failed: {}", failed.message));
     }
+    if sync::is_wanted(view) && !view.memory.sync.promised {
+        return Err("which replicas have every acknowledged write was not settled yet".to_owned());
+    }
     // Commits that waited for replicas have to be on it, whatever the distance.
-    if sync::is_wanted(view) || view.memory.sync.promised {
+    if view.memory.sync.promised {
         sync::quorum(view, heir).map_err(|lack| lack.why)?;
     }
     let loss = Loss::Seen {

@@ -197,7 +197,7 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
         }
         Some(Server::Down(Down::StartingUp, why)) => {
             plan.wait(member, format!("its server is starting: {why}"));
-            plan.again_in(Duration::from_millis(20));
+            plan.again_in(Duration::from_millis(50));
         }
         Some(Server::Down(Down::PasswordUnknown, why)) => plan.step(recover_passwords(view, member, container, why)),
         Some(Server::Down(Down::PasswordRejected, why)) => let_us_in(view, member, container, why, plan),

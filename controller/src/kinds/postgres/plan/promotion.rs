@@ -46,6 +46,11 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
             let told = format!("somebody promoted {to} by hand while {from} runs");
             return finish(promotion, false, told, view, plan);
         }
+        if !promotion.requested && !promotion.forced && !take_over::branched_off_late_enough(view, promotion, facts) {
+            let told =
+                format!("somebody promoted {to} by hand, and nobody can tell whether it has all of {from}'s writes");
+            return finish(promotion, false, told, view, plan);
+        }
         return finish(promotion, true, format!("{to} is the primary"), view, plan);
     }
     let state = view.container(from).map(|c| c.state);

@@ -75,6 +75,8 @@ pub fn rendered(view: &View<'_>, member: &str) -> Option<SyncSet> {
     }
     let running = view.primary_facts().and_then(|facts| SyncSet::parse(&facts.sync_names));
     match running {
+        // As if it were not there: what a start is to read is then the same before it and after.
+        Some(running) if running.voters.is_empty() => None,
         Some(running) => Some(running),
         None if state.adopted && is_wanted(view) => Some(heir_set(view, member)),
         None => None,

@@ -3,7 +3,7 @@
 use super::world::{HERE, World, control};
 use crate::kinds::postgres::memory::{Change, PromotionResult, Starts};
 use crate::kinds::postgres::observe;
-use crate::kinds::postgres::spec::FailoverMode;
+use crate::kinds::postgres::spec::{FailoverMode, ReplicationMode};
 use crate::model::container::{Disk, RunState};
 use crate::model::plan::Op;
 use crate::model::postgres::{ControlState, Down};
@@ -151,6 +151,18 @@ fn what_only_the_note_tells_counts_with_what_may_have_come_after_it() {
     insta::assert_snapshot!(noted((3 << 18) + 1).plan(), @"master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1 and replica-2. Nobody takes over unasked: replica-1 lacks 786433 bytes and up to 262144 more of its log, and spec.replication.maxLag is 1048576. To go on: `reconciler promote replica-1 --force`, which lacks 786433 bytes of master's log and up to 262144 more");
     let unknown = noted(0).remember(|memory| memory.high_water = None);
     insta::assert_snapshot!(unknown.plan(), @"master: needs your confirmation, its volume pg-master-g1 is gone. It is not initialised empty, because the data is also on replica-1 and replica-2. Nobody takes over unasked: how far its log had come is not known. To go on: `reconciler promote replica-1 --force`");
+}
+
+#[test]
+fn nobody_takes_over_unasked_before_it_is_settled_whom_commits_waited_for() {
+    let unsettled = automatic().edit(|spec| spec.replication.mode = ReplicationMode::Synchronous);
+    assert!(promotes(&automatic().lose("master")));
+    let lost = unsettled.lose("master");
+    assert!(!promotes(&lost));
+    let plan = lost.plan();
+    assert!(
+        plan.contains("Nobody takes over unasked: which replicas have every acknowledged write was not settled yet.")
+    );
 }
 
 #[test]

@@ -107,11 +107,20 @@ fn a_target_that_lags_is_waited_for_and_then_given_up() {
 
 #[test]
 fn a_target_on_a_new_timeline_is_the_primary() {
-    let promoted = stopped().facts("replica-1", |facts| {
-        facts.in_recovery = false;
-        facts.timeline = 2;
-    });
-    insta::assert_snapshot!(promoted.plan(), @"replica-1: remember that replica-1 is the primary, because replica-1 is the primary");
+    let promoted = |left: Lsn| {
+        stopped().facts("replica-1", |facts| {
+            facts.in_recovery = false;
+            facts.timeline = 2;
+            facts.history = vec![(1, left)];
+        })
+    };
+    let has_all = promoted(Lsn(0x578));
+    insta::assert_snapshot!(has_all.plan(), @"replica-1: remember that replica-1 is the primary, because replica-1 is the primary");
+    let lacks = "replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand, and nobody can tell whether it has all of master's writes; master stays the primary";
+    assert_eq!(promoted(HERE).plan().trim(), lacks);
+    let unclean = has_all.control("master", Seen::Known(control(ControlState::InProduction, HERE, 1)));
+    assert_eq!(unclean.plan().trim(), lacks);
+    insta::assert_snapshot!(unclean.forced().plan(), @"replica-1: remember that replica-1 is the primary, because replica-1 is the primary");
 }
 
 #[test]
