@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reconciler::host::FailureKind;
 use reconciler::model::container::{ContainerObserved, Health, Limits, NamedObserved, RunState};
+use reconciler::model::labels;
 use reconciler::model::plan::EngineOp;
 
 use super::container::{By, Container, Phase};
@@ -280,14 +281,22 @@ impl World {
 }
 
 impl World {
-    /// Whether another volume holds all that a container's volume does.
-    pub fn has_other_copy(&self, at: usize) -> bool {
+    /// Whether the volume of another member that a manifest with so many replicas asks for holds all that a container's
+    /// volume does.
+    pub fn has_other_copy(&self, at: usize, replicas: u64) -> bool {
+        let wanted = |member: &str| match member.strip_prefix("replica-") {
+            Some(number) => number.parse().is_ok_and(|number: u64| number <= replicas),
+            None => replicas > 0,
+        };
         let own = self.containers[at].volume();
         let Some(data) = self.data(at) else {
             return true;
         };
         let part = self.wal.last_data(data.place);
-        let mut others = self.volumes.iter().filter(|volume| volume.seen.name != own);
+        let mut others = self.volumes.iter().filter(|volume| {
+            let member = volume.seen.labels.get(labels::MEMBER);
+            volume.seen.name != own && member.is_some_and(|member| wanted(member))
+        });
         others.any(|volume| {
             let other = volume.content.data();
             other.is_some_and(|other| self.wal.contains(other.place, part))

@@ -145,7 +145,15 @@ impl SimHost {
             self.with(|world| world.postpone(op.clone()));
             return self.dies().await;
         }
+        // What it does is judged by what the agent knew when it called.
+        let known = self.see(|world| world.watch.glimpses.clone());
         self.latency(range).await;
+        let act = |world: &mut World| {
+            let since = std::mem::replace(&mut world.watch.glimpses, known);
+            let done = act(world);
+            world.watch.glimpses = since;
+            done
+        };
         let unreachable = || failed(FailureKind::Unreachable, &what, "the engine did not answer in time");
         let result = self.with(|world| match fate {
             Fate::Refused => Err(failed(FailureKind::Other, &what, "it went wrong")),

@@ -175,6 +175,7 @@ fn strike(stage: &Stage, rng: &mut Rng) {
     match weighted(rng, &DEEDS) {
         Deed::Accident => {
             let accident = weighted(rng, &ACCIDENTS);
+            let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
             stage.host.with(|world| {
                 let members = world.members();
                 let Some(at) = rng.pick(&members).copied() else {
@@ -183,7 +184,7 @@ fn strike(stage: &Stage, rng: &mut Rng) {
                 // The last copy of all is not destroyed: no agent could help then.
                 let destroys = matches!(accident, Accident::VolumeRemoved | Accident::Damaged);
                 let is_primary = world.data(at).is_none_or(|data| !data.is_standby);
-                if !(destroys && (is_primary && accident == Accident::Damaged || !world.has_other_copy(at))) {
+                if !(destroys && (is_primary && accident == Accident::Damaged || !world.has_other_copy(at, replicas))) {
                     world.befall(at, accident);
                 }
             });
@@ -231,7 +232,7 @@ fn lose_primary(world: &mut World, replicas: u64, rng: &mut Rng) {
         streams && number.is_none_or(|number| number <= replicas)
     };
     let others: Vec<usize> = world.members().into_iter().filter(is_copy).collect();
-    if others.is_empty() {
+    if others.is_empty() || replicas == 0 {
         return;
     }
     if let (true, Some(other)) = (rng.chance(500), rng.pick(&others).copied()) {

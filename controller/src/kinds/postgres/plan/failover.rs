@@ -15,7 +15,8 @@ use super::position;
 use super::promotion;
 use super::sync;
 use super::view::View;
-use crate::model::container::{ContainerObserved, RunState};
+use crate::model::container::{ContainerObserved, NamedObserved, RunState};
+use crate::model::labels;
 use crate::model::plan::{Action, Op, Plan};
 use crate::model::postgres::PgFacts;
 
@@ -248,14 +249,29 @@ fn ask(view: &View<'_>, primary: &str, trouble: &Trouble, why: Option<&str>, pla
     }
 }
 
-/// The volumes in quarantine, in words: they may be the last that is left.
+/// The volumes in quarantine and those of members that are no longer wanted, in words: they may be the last that is left.
 fn set_aside(view: &View<'_>) -> String {
-    let there = view.observed.objects.volumes.iter().map(|volume| volume.name.as_str());
-    let names: Vec<&str> = there.filter(|name| view.memory.retired.contains_key(*name)).collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!(" (what was set aside is in {})", names.join(", ")),
+    let there = || view.observed.objects.volumes.iter();
+    let is_retired = |volume: &&NamedObserved| view.memory.retired.contains_key(&volume.name);
+    let retired: Vec<&str> = there().filter(is_retired).map(|volume| volume.name.as_str()).collect();
+    let members = view.members();
+    let is_wanted = |volume: &NamedObserved| {
+        let member = volume.labels.get(labels::MEMBER);
+        member.is_none_or(|member| members.contains(member))
+    };
+    let unwanted = there().filter(|volume| !is_retired(volume) && !is_wanted(volume));
+    let unwanted: Vec<&str> = unwanted.map(|volume| volume.name.as_str()).collect();
+    let mut told = String::new();
+    if !retired.is_empty() {
+        told += &format!(" (what was set aside is in {})", retired.join(", "));
     }
+    if !unwanted.is_empty() {
+        let names = unwanted.join(", ");
+        told += &format!(
+            " (but {names} is there of a member that spec.replicas leaves out: raise it, and it can take over)"
+        );
+    }
+    told
 }
 
 /// The command that lets a replica take over, and what it costs.

@@ -7,6 +7,7 @@ use super::super::desired::Role;
 use super::super::memory::Change;
 use super::foundation;
 use super::keep;
+use super::rejoin;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::container::RunState;
@@ -216,8 +217,9 @@ fn candidate<'p>(view: &View<'_>, pasts: &BTreeMap<&'p String, Past>) -> Option<
     }
     match (writable.as_slice(), stopped.as_slice()) {
         ([only], []) | ([], [only]) => Some(*only),
-        // A stopped former primary beside a running one: the running one serves. The other rejoins or is re-seeded.
-        ([only], _) => Some(*only),
+        // A stopped former primary beside a running one: the running one serves, unless somebody may have promoted it by
+        // hand while the other was the primary. The other rejoins or is re-seeded.
+        ([only], former) if former.iter().all(|(member, _)| is_superseded(view, only.0, member)) => Some(*only),
         ([], several) => {
             let named: Vec<_> = several.iter().filter(|(m, _)| role_says_primary(view, m)).collect();
             match named.as_slice() {
@@ -227,6 +229,18 @@ fn candidate<'p>(view: &View<'_>, pasts: &BTreeMap<&'p String, Past>) -> Option<
         }
         _ => None,
     }
+}
+
+/// Whether a stopped former primary was to be one no more, or has written nothing that the writer lacks.
+fn is_superseded(view: &View<'_>, writer: &str, former: &str) -> bool {
+    let role = view.observed.members.get(former).map(|seen| &seen.role);
+    let is_fenced = matches!(role, Some(Seen::Known(word)) if word == Role::Replica.word());
+    let control = view.control(former).known();
+    let is_copied = view
+        .facts(writer)
+        .zip(control)
+        .is_some_and(|(facts, control)| rejoin::has_all_of(facts, control));
+    is_fenced || is_copied
 }
 
 fn role_says_primary(view: &View<'_>, member: &str) -> bool {

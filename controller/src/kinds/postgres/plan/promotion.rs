@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::super::super::Check;
 use super::super::memory::{Change, Loss, Promotion, PromotionResult};
 use super::keep;
+use super::rejoin;
 use super::view::View;
 use crate::model::container::RunState;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
@@ -46,10 +47,12 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
             let told = format!("somebody promoted {to} by hand while {from} runs");
             return finish(promotion, false, told, view, plan);
         }
-        if !promotion.requested && !promotion.forced && !take_over::branched_off_late_enough(view, promotion, facts) {
-            let told =
-                format!("somebody promoted {to} by hand, and nobody can tell whether it has all of {from}'s writes");
-            return finish(promotion, false, told, view, plan);
+        let has_all = || {
+            let control = view.control(from).known();
+            control.is_some_and(|control| rejoin::has_all_of(facts, control))
+        };
+        if !promotion.requested && !promotion.forced && !has_all() {
+            return finish(promotion, false, by_hand(promotion), view, plan);
         }
         return finish(promotion, true, format!("{to} is the primary"), view, plan);
     }
@@ -77,6 +80,12 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         }
         Some(RunState::Created | RunState::Exited) | None => take_over::promote(view, promotion, plan),
     }
+}
+
+/// Why a target that nobody here asked to become the primary does not, unless somebody insists.
+fn by_hand(promotion: &Promotion) -> String {
+    let (from, to) = (&promotion.from, &promotion.to);
+    format!("somebody promoted {to} by hand, and nobody can tell whether it has all of {from}'s writes")
 }
 
 /// A member that accepts writes and is neither the old primary nor the target: somebody promoted it by hand.

@@ -172,6 +172,13 @@ fn beyond(primary: &PgFacts, timeline: u32, position: Lsn) -> Option<String> {
     }
 }
 
+/// Whether a primary has all that another one wrote, which stopped in order: it left that one's timeline beyond the last
+/// record.
+pub fn has_all_of(primary: &PgFacts, control: &Control) -> bool {
+    let left = branch_point(primary, control.timeline);
+    control.state == ControlState::ShutDown && left.is_some_and(|left| control.checkpoint < left)
+}
+
 /// Whether a stopped or streaming replica holds nothing that the primary does not have.
 pub fn is_copy(view: &View<'_>, member: &str) -> bool {
     let Some(primary) = view.primary_facts() else {

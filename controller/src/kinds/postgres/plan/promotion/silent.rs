@@ -5,7 +5,7 @@ use super::super::super::memory::{Change, Promotion};
 use super::super::foundation;
 use super::super::keep;
 use super::super::view::View;
-use super::{PATIENCE_SECS, POLL, finish, signal};
+use super::{PATIENCE_SECS, POLL, by_hand, finish, signal};
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Plan};
@@ -59,6 +59,9 @@ fn ended(
     plan: &mut Plan<Change>,
 ) {
     let to = &promotion.to;
+    if !control.state.is_standby() && !promotion.requested && !promotion.forced {
+        return finish(promotion, false, by_hand(promotion), view, plan);
+    }
     if !control.state.is_standby() {
         let message = format!("{to} was promoted and then stopped");
         return finish(promotion, true, message, view, plan);

@@ -11,7 +11,7 @@ use super::super::view::View;
 use super::{PATIENCE_SECS, POLL, fence, finish, silent};
 use crate::model::Seen;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{ControlState, PgFacts, SqlOp};
+use crate::model::postgres::{ControlState, SqlOp};
 
 /// How long the target is given before it is asked once more, in seconds: the agent may have died before it asked.
 const ASK_AGAIN_SECS: i64 = 1;
@@ -126,16 +126,6 @@ fn target_has_everything(view: &View<'_>, promotion: &Promotion) -> Result<(), L
         ),
         false,
     ))
-}
-
-/// Whether a target that somebody promoted by hand left the old primary's timeline with all that is on it.
-pub(super) fn branched_off_late_enough(view: &View<'_>, promotion: &Promotion, target: &PgFacts) -> bool {
-    let control = view.control(&promotion.from).known();
-    let Some(control) = control.filter(|control| control.state == ControlState::ShutDown) else {
-        return false;
-    };
-    let mut past = target.history.iter();
-    past.any(|(timeline, left)| *timeline == control.timeline && *left > control.checkpoint)
 }
 
 /// The replica that has received most beyond the target, if one has.

@@ -47,6 +47,25 @@ fn a_running_primary_wins_over_a_stopped_former_one() {
 }
 
 #[test]
+fn a_running_primary_beside_one_that_died_as_the_primary_is_asked_about() {
+    let died = || {
+        forgetful(
+            World::new(1)
+                .healthy_with("replica-1")
+                .ended("master", 137, ControlState::InProduction),
+        )
+    };
+    let adopts = |world: World| world.plan().contains("remember that replica-1 is the primary");
+    assert!(
+        !adopts(role(died(), "master", "primary")),
+        "somebody may have promoted replica-1 by hand"
+    );
+    let unknown = died().seen("master", |m| m.role = Seen::Absent);
+    assert!(!adopts(unknown), "what it was to be is not known");
+    assert!(adopts(role(died(), "master", "replica")), "it was fenced");
+}
+
+#[test]
 fn of_two_former_primaries_the_delivered_role_decides() {
     insta::assert_snapshot!(forgetful(two_former_primaries()).plan(), @"master: remember that master is the primary, because it is the only member that was a primary when it stopped");
     let fenced = role(
