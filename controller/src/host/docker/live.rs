@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::fixture::{Fixed, NAME, ask, container_spec, delivery, marks, named};
-use super::{Docker, EngineEvent, Exec, READY};
+use super::{Docker, EngineEvent, Exec, READY, announce};
 use crate::host::{EngineRead, EngineWrite, FailureKind, HostError};
 use crate::model::container::{Health, Limits, RunState};
 use crate::model::plan::EngineOp;
@@ -217,6 +217,52 @@ impl Story {
         assert!(self.op(EngineOp::PullImage("postgres:99".to_owned())).await.is_err());
     }
 
+    /// A file that is there already is not written again; one that differs is.
+    async fn delivers_what_is_missing(&self) {
+        let changed = "stat -c %y /etc/reconciler/role";
+        let before = self.inside(changed).await;
+        self.op(EngineOp::Deliver(delivery("bootstrap"))).await.unwrap();
+        assert_eq!(self.inside(changed).await, before);
+        for edit in [
+            "echo replica >/etc/reconciler/role",
+            "chmod 644 /etc/reconciler/superuser.password",
+        ] {
+            self.inside(edit).await;
+            self.op(EngineOp::Deliver(delivery("bootstrap"))).await.unwrap();
+            let seen = "cat /etc/reconciler/role; stat -c %a /etc/reconciler/superuser.password";
+            assert_eq!(self.inside(seen).await, "bootstrap\n600\n");
+        }
+    }
+
+    async fn inside(&self, script: &str) -> String {
+        let argv = ["sh", "-c", script];
+        let exec = Exec {
+            argv: &argv,
+            user: "root",
+            ..Exec::default()
+        };
+        self.docker.exec(NAME, exec).await.unwrap().stdout
+    }
+
+    /// What this host knew of a dead container's address is forgotten, and a started one tells it by itself.
+    async fn says_where_it_is(&self, address: &str) {
+        let is_known = || {
+            let table = std::fs::read_to_string("/proc/net/arp").unwrap();
+            let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+            rows.any(|row| row[0] == address && row[2] == "0x2")
+        };
+        announce::prepare(&self.docker, NAME).await;
+        assert!(!is_known(), "{address} is still known");
+        self.op(EngineOp::Start(NAME.to_owned())).await.unwrap();
+        for _ in 0..100 {
+            if is_known() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nobody was told where {address} is");
+    }
+
     async fn spares_itself(&self) {
         let id = self.docker.objects(&ask(false)).await.unwrap().containers.remove(0).id;
         let inside = Story {
@@ -236,6 +282,8 @@ impl Story {
 
     async fn ends(&self) {
         let name = || NAME.to_owned();
+        let seen = self.docker.objects(&ask(false)).await.unwrap();
+        let address = seen.containers[0].networks[NAME].clone();
         let in_use = [
             EngineOp::RemoveContainer(name()),
             EngineOp::RemoveVolume(name()),
@@ -261,6 +309,13 @@ impl Story {
             self.until("the end", |c| c.state == RunState::Exited && c.exit_code == 137)
                 .await;
         }
+        self.says_where_it_is(&address).await;
+        let kill = EngineOp::Signal {
+            container: name(),
+            signal: "SIGKILL".to_owned(),
+        };
+        self.op(kill).await.unwrap();
+        self.until("the end", |c| c.state == RunState::Exited).await;
         let control = "/var/lib/postgresql/data/pgdata/global/pg_control";
         let read = self.docker.read_file(NAME, control).await;
         assert_eq!(read.known().map(Vec::len), Some(8192));
@@ -298,6 +353,7 @@ async fn every_call_does_what_it_says_on_a_real_engine() {
     let tell = async {
         story.makes_all_twice().await;
         story.starts().await;
+        story.delivers_what_is_missing().await;
         story.checks_configurations().await;
         story.changes_limits().await;
         story.meets_a_taken_port().await;

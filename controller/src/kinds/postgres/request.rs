@@ -7,7 +7,6 @@ use super::memory::{Change, Loss, Promotion, PromotionResult};
 use super::plan::View;
 use super::plan::{failover, position, promotion, sync};
 use crate::model::labels;
-use crate::model::postgres::{Down, Server};
 
 mod reseed;
 
@@ -46,19 +45,25 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
         && view
             .container(member)
             .is_some_and(|c| view.has_current_volume(member, c));
-    if accepts_writes && is_usable && force && view.primary_facts().is_none() && !dry_run {
-        return Reply::accepted(
-            format!("{member} accepts writes already; it is the recorded primary from now on"),
-            vec![Change::Promoted(recorded(view, member, "accepted writes already"))],
+    if accepts_writes && is_usable && force && view.primary_facts().is_none() {
+        return by_word(
+            view,
+            member,
+            ("accepts writes already", "accepted writes already"),
+            dry_run,
         );
     }
-    if is_usable && force && !dry_run && is_all_that_is_left(view, primary, member) {
-        return Reply::accepted(
-            format!(
-                "{member} lets nobody in, and nothing is left of {primary}; it is the recorded primary from now on"
-            ),
-            vec![Change::Promoted(recorded(view, member, "let nobody in"))],
-        );
+    if is_usable && force && is_all_that_is_left(view, primary, member) {
+        return match view.replicas().into_iter().find(|other| view.facts(other).is_some()) {
+            Some(other) => Reply::refused(format!(
+                "{member} lets nobody in, so what it has received cannot be told, and {other} answers; \
+                 `reconciler promote {other} --force`, and {member} follows it"
+            )),
+            None => {
+                let now = format!("lets nobody in, and nothing is left of {primary}");
+                by_word(view, member, (&now, "let nobody in"), dry_run)
+            }
+        };
     }
     if !failed.is_empty() {
         return Reply::refused(refusal(&failed, force)).with_checks(checks);
@@ -68,6 +73,19 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
     }
     let begin = promotion::begin(view, primary, member, force);
     Reply::accepted(format!("{member} takes over from {primary}"), vec![begin]).with_checks(checks)
+}
+
+/// A promotion that is no more than a word. `why` is said now, and afterwards.
+fn by_word(view: &View<'_>, member: &str, why: (&str, &str), dry_run: bool) -> Reply<Change> {
+    let (now, then) = why;
+    if dry_run {
+        let message = format!("{member} {now}; it would be the recorded primary from now on");
+        return Reply::accepted(message, Vec::new());
+    }
+    Reply::accepted(
+        format!("{member} {now}; it is the recorded primary from now on"),
+        vec![Change::Promoted(recorded(view, member, then))],
+    )
 }
 
 /// Another promotion is under way. One by force may take its place, as long as its target was not asked yet.
@@ -186,8 +204,7 @@ fn name_a_primary(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> 
 /// Whether a member that no known password opens is to be taken as it is: by SQL it cannot be promoted, and there is no
 /// primary any more that could give it another password.
 fn is_all_that_is_left(view: &View<'_>, primary: &str, member: &str) -> bool {
-    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
-    is_shut && view.control(member).known().is_some() && failover::is_beyond_help(view, primary)
+    view.is_shut(member) && view.control(member).known().is_some() && failover::is_beyond_help(view, primary)
 }
 
 /// The record of a promotion that was no more than a word.

@@ -15,6 +15,7 @@ use super::position;
 use super::promotion;
 use super::sync;
 use super::view::View;
+use crate::model::Seen;
 use crate::model::container::{ContainerObserved, NamedObserved, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, Op, Plan};
@@ -218,7 +219,8 @@ pub fn may_fail_over(view: &View<'_>, primary: &str) -> Result<(String, Loss), S
 fn ask(view: &View<'_>, primary: &str, trouble: &Trouble, why: Option<&str>, plan: &mut Plan<Change>) {
     let reason = &trouble.reason;
     let mut holders: Vec<String> = view.replicas();
-    holders.retain(|replica| view.volume(replica).is_some());
+    // A volume whose seeding never ended holds nothing.
+    holders.retain(|replica| view.volume(replica).is_some() && *view.control(replica) != Seen::Absent);
     // The one that has received most comes first: it is the one that is suggested.
     holders.sort_by_key(|member| std::cmp::Reverse(view.facts(member).map(PgFacts::reach)));
     let why = why.map_or_else(String::new, |why| format!(" Nobody takes over unasked: {why}."));

@@ -144,7 +144,7 @@ fn let_in(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &mut Plan<
                 return true;
             }
             // Only a primary takes a new one; a replica gets it with the stream.
-            Down::PasswordRejected if is_standby(view, member) => {}
+            Down::PasswordRejected if view.is_standby_on_disk(member) => {}
             Down::PasswordRejected => plan.step(keep::reset_password(view, member, container, why)),
             Down::NotRunning | Down::StartingUp | Down::ShuttingDown | Down::NoAnswer => {}
         }
@@ -182,8 +182,7 @@ fn past(view: &View<'_>, member: &str) -> Past {
         Some(Server::Up(facts)) => return Past::WritableNow(facts.system_identifier),
         Some(Server::Down(..)) | None => {}
     }
-    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
-    if is_shut && is_standby(view, member) {
+    if view.is_shut(member) && view.is_standby_on_disk(member) {
         return Past::Replica;
     }
     if view.runs(member) {
@@ -195,13 +194,6 @@ fn past(view: &View<'_>, member: &str) -> Past {
         Seen::Known(control) if control.state.is_standby() => Past::Replica,
         Seen::Known(control) => Past::StoppedPrimary(control.system_identifier),
     }
-}
-
-/// Whether a member is a standby, by its control file.
-fn is_standby(view: &View<'_>, member: &str) -> bool {
-    view.control(member)
-        .known()
-        .is_some_and(|control| control.state.is_standby())
 }
 
 /// The one member that was the primary, if exactly one can have been.

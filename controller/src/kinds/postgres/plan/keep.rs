@@ -260,8 +260,8 @@ fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: 
         view.deliver(member, role, cause.clone()),
         Action::engine(member, reload, "its files were delivered"),
     ];
-    let is_standby = view.control(member).known().is_some_and(|c| c.state.is_standby());
-    if role == Role::Primary && is_standby {
+    if role == Role::Primary && view.is_standby_on_disk(member) {
+        steps.extend(sync::before_start(view, member));
         let promote = EngineOp::PromoteInside(container.id.clone());
         steps.push(Action::engine(
             member,

@@ -39,12 +39,16 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
         identity::recognise(view, &mut plan);
         return plan;
     };
-    if !foundation::lay(view, &mut plan) || !namesakes::settle(view, &mut plan) {
+    if !foundation::lay(view, &mut plan) {
         return plan;
     }
+    let is_settled = namesakes::settle(view, &mut plan);
     if let Some(promotion) = &view.memory.promotion {
         // While the write role moves, nothing else does.
         promotion::advance(view, promotion, &mut plan);
+        return plan;
+    }
+    if !is_settled {
         return plan;
     }
     if foundation::two_primaries(view, primary, &mut plan) {

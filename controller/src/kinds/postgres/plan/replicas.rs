@@ -16,7 +16,7 @@ use super::view::View;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{Down, PgFacts, Server, SqlOp};
+use crate::model::postgres::{PgFacts, SqlOp};
 
 /// How long a replica may be without a stream before it is looked into, in seconds: reconnecting takes a few.
 const PATIENCE_SECS: i64 = 3;
@@ -186,7 +186,7 @@ fn fence_unseen(
     plan: &mut Plan<Change>,
 ) -> bool {
     let is_cut_off = !container.networks.contains_key(&view.cluster.network_name());
-    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
+    let is_shut = view.is_shut(member);
     let is_paused = container.state == RunState::Paused;
     if container.state == RunState::Between || !(is_cut_off || is_shut || is_paused) {
         return false;
@@ -233,14 +233,10 @@ fn fence_unseen(
 /// A standby that lets nobody in gets the password with the stream. Without a stream it never does, and nobody can ask it
 /// why it has none.
 fn shut_out(view: &View<'_>, member: &str) -> Option<Finding> {
-    let is_shut = matches!(view.server(member), Some(Server::Down(Down::PasswordRejected, _)));
-    let is_standby = view
-        .control(member)
-        .known()
-        .is_some_and(|control| control.state.is_standby());
     let is_served = view.primary_facts()?.standbys.contains_key(member);
     let silent_secs = view.silent_for(member)?;
-    (is_shut && is_standby && !is_served && silent_secs >= SHUT_OUT_SECS).then(|| {
+    let is_shut_standby = view.is_shut(member) && view.is_standby_on_disk(member);
+    (is_shut_standby && !is_served && silent_secs >= SHUT_OUT_SECS).then(|| {
         Finding::unproved(format!(
             "it does not stream, and for {silent_secs} s no known password has opened it"
         ))

@@ -116,10 +116,14 @@ pub fn before_promotion(view: &View<'_>, to: &str) -> Option<Step> {
     ))
 }
 
-/// What has to be remembered before the recorded primary leaves its recovery: it runs with what its file said as a replica.
+/// What has to be remembered before the recorded primary leaves its recovery: it runs with what its file said as a replica,
+/// and where nobody can ask it, perhaps with nothing.
 pub fn before_start(view: &View<'_>, primary: &str) -> Option<Step> {
     let state = &view.memory.sync;
-    let running = SyncSet::parse(&view.facts(primary)?.sync_names).unwrap_or_default();
+    let facts = view.facts(primary);
+    let running = facts
+        .and_then(|facts| SyncSet::parse(&facts.sync_names))
+        .unwrap_or_default();
     if !state.promised || state.sets().contains(&running) {
         return None;
     }

@@ -17,7 +17,7 @@ use crate::model::container::{
 };
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, SqlTarget};
-use crate::model::postgres::{Control, PgFacts, Server, SqlOp};
+use crate::model::postgres::{Control, Down, PgFacts, Server, SqlOp};
 
 /// A step of this kind.
 pub type Step = Action<Change>;
@@ -149,6 +149,17 @@ impl<'a> View<'a> {
     /// How long a member's server has not answered although its container runs, in seconds.
     pub fn silent_for(&self, member: &str) -> Option<i64> {
         self.lasts(&observe::no_answer(member))
+    }
+
+    /// Whether a member's server runs and no known password opens it.
+    pub fn is_shut(&self, member: &str) -> bool {
+        matches!(self.server(member), Some(Server::Down(Down::PasswordRejected, _)))
+    }
+
+    /// Whether a member is a standby, by its control file.
+    pub fn is_standby_on_disk(&self, member: &str) -> bool {
+        let control = self.control(member).known();
+        control.is_some_and(|control| control.state.is_standby())
     }
 
     /// Whether a running member's process is known to be stopped by a signal.

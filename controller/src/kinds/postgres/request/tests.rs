@@ -257,6 +257,15 @@ fn a_member_that_lets_nobody_in_is_taken_as_it_is_when_nothing_is_left_of_the_pr
     assert!(
         matches!(reply.changes.as_slice(), [Change::Promoted(result)] if result.succeeded && result.to == "replica-1")
     );
+    let would = ask(&shut(World::new(1).healthy().lose("master")), "replica-1", true, true);
+    assert!(would.accepted && would.changes.is_empty(), "{}", would.message);
+    // Of who lets nobody in it is not known whether it has more than who answers.
+    let reply = force(&shut(World::new(2).healthy().lose("master")), "replica-1");
+    assert!(
+        !reply.accepted && reply.message.contains("`reconciler promote replica-2 --force`"),
+        "{}",
+        reply.message
+    );
     // While the primary could come back, it is not.
     let reply = force(&shut(World::new(1).healthy().kill("master")), "replica-1");
     assert!(!reply.accepted, "{}", reply.message);
