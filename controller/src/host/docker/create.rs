@@ -32,6 +32,7 @@ pub(super) async fn network(docker: &Docker, spec: &NamedSpec) -> Result<(), Hos
             labels: Some(spec.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
+        let _turn = docker.network_turn.lock().await;
         engine.create_network(config).await
     };
     docker.call(&what, WORK, request).await?;

@@ -67,6 +67,10 @@ pub struct Docker {
     is_here: Cell<Option<bool>>,
     /// Where the engine keeps its volumes; empty until it was asked.
     root: RefCell<Option<String>>,
+    /// Held while networks are listed, or containers attached and detached: one at a time. The engine (20.10, libnetwork's
+    /// `getSvcRecords` and `processEndpointDelete`) takes two locks in either order there, and when two calls cross it
+    /// answers nobody any more until it is restarted.
+    network_turn: tokio::sync::Mutex<()>,
     /// The last look at each resource, by uid.
     lately: RefCell<BTreeMap<String, Lately>>,
 }
@@ -85,6 +89,7 @@ impl Docker {
             own_id: own::container_id(),
             is_here: Cell::new(None),
             root: RefCell::default(),
+            network_turn: tokio::sync::Mutex::default(),
             lately: RefCell::default(),
         })
     }

@@ -125,7 +125,10 @@ pub(super) async fn summaries(docker: &Docker, label: Option<&str>) -> Result<Ve
 /// All networks, or those with a label.
 pub(super) async fn networks(docker: &Docker, label: Option<&str>) -> Result<Vec<Network>, HostError> {
     let options = ListNetworksOptionsBuilder::new().filters(&by_label(label)).build();
-    let list = async |engine: bollard::Docker| engine.list_networks(Some(options)).await;
+    let list = async |engine: bollard::Docker| {
+        let _turn = docker.network_turn.lock().await;
+        engine.list_networks(Some(options)).await
+    };
     docker.call("list the networks", LOOK, list).await
 }
 

@@ -141,6 +141,7 @@ pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<(), Ho
     }
     check_label(&what, convert::labels(network.labels).contains_key(labels::UID))?;
     let request = async |engine: bollard::Docker| {
+        let _turn = docker.network_turn.lock().await;
         let removed = engine.remove_network(name).await;
         unless(removed, errors::is_missing)
     };
@@ -163,6 +164,7 @@ pub(super) async fn attach(
                 ..EndpointSettings::default()
             }),
         };
+        let _turn = docker.network_turn.lock().await;
         let connected = engine.connect_network(network, config).await;
         unless(connected, |error| {
             let answer = errors::answer(error);
@@ -183,6 +185,7 @@ pub(super) async fn detach(docker: &Docker, container: &str, network: &str) -> R
             container: container.to_owned(),
             force: Some(false),
         };
+        let _turn = docker.network_turn.lock().await;
         let left = engine.disconnect_network(network, config).await;
         unless(left, |error| {
             errors::is_missing(error) || errors::answer(error).contains("is not connected to")

@@ -6,14 +6,16 @@
 //! primary that was killed keeps its name, and restarts with no call more than before.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::super::desired::{self, Role};
 use super::super::memory::Change;
 use super::super::observe;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, RunState};
+use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::Server;
+use crate::model::postgres::{Down, Server};
 
 /// The route of writes.
 pub const WRITES: &str = "rw";
@@ -63,8 +65,11 @@ pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
     if !lay(view, plan) {
         return;
     }
+    if is_somebody_ending(view) {
+        return plan.again_in(Duration::from_millis(50));
+    }
     for container in &view.observed.objects.containers {
-        let Some(member) = container.labels.get(crate::model::labels::MEMBER) else {
+        let Some(member) = container.labels.get(labels::MEMBER) else {
             continue;
         };
         if container.state != RunState::Running || ends_or_starts(plan, member) {
@@ -79,7 +84,9 @@ pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
 /// The names of the primary, for a member that is becoming it.
 pub fn move_writes(view: &View<'_>, member: &str, cause: &str) -> Vec<Step> {
     match view.container(member) {
-        Some(container) if stands(view) => change(view, member, container, &of_primary(view), cause),
+        Some(container) if stands(view) && !is_somebody_ending(view) => {
+            change(view, member, container, &of_primary(view), cause)
+        }
         Some(_) | None => Vec::new(),
     }
 }
@@ -105,6 +112,18 @@ pub fn before_start(view: &View<'_>, member: &str, role: Role) -> Vec<Step> {
             other.into_iter().chain([own]).collect()
         }
     }
+}
+
+/// Whether a server has shut down and the engine may still be taking its container off its networks. Nobody joins or
+/// leaves meanwhile: the engine (20.10) locks up when the two cross.
+fn is_somebody_ending(view: &View<'_>) -> bool {
+    let mut containers = view.observed.objects.containers.iter();
+    containers.any(|container| {
+        let member = container.labels.get(labels::MEMBER);
+        let server = member.and_then(|member| view.server(member));
+        let is_shutting_down = matches!(server, Some(Server::Down(Down::ShuttingDown, _)));
+        is_shutting_down && container.state == RunState::Running
+    })
 }
 
 /// Whether the network is there and ours.

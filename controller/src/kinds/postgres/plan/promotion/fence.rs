@@ -148,8 +148,8 @@ pub(super) fn thaw(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Chang
     }
 }
 
-/// The old primary's names vanish with its process; only the target's have to be seen to, and its promotion does not wait
-/// for them: the engine takes 60 ms and more while it also cleans up behind a container.
+/// The old primary's names vanish with its container; only the target's have to be seen to, and its promotion does not wait
+/// for them: the engine first has to be done with that container.
 pub(super) fn move_names(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
     let steps = routes::move_writes(view, &promotion.to, "it takes over");
     steps.into_iter().map(Action::aside).collect()

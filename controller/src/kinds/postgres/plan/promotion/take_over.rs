@@ -82,7 +82,10 @@ pub(super) fn ask_again(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<
             let cause = format!("{} is down, and it is not the primary yet", promotion.from);
             plan.chain(view.sql(to, SqlOp::Promote, cause).into_iter().collect());
         }
-        Some(facts) if facts.in_recovery => plan.wait(to, "its promotion is under way"),
+        Some(facts) if facts.in_recovery => {
+            plan.wait(to, "its promotion is under way");
+            plan.chain(fence::move_names(view, promotion));
+        }
         Some(_) => writes_already(promotion, plan),
         None => silent::target(view, promotion, plan),
     }

@@ -54,8 +54,6 @@ fn whose_server_has_shut_down_is_not_waited_for_until_its_container_ends() {
     insta::assert_snapshot!(ending().plan(), @r"
     replica-1: remember that its promotion is requested, because from now on there is only forward
     replica-1: promote, because master is down and it has everything
-    replica-1: disconnect from network pg-svc, because it takes over
-    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     ");
     let waits = "master: waiting, its fast shutdown is under way";
     let stops = ending().control("master", Seen::Known(control(ControlState::InProduction, HERE, 1)));

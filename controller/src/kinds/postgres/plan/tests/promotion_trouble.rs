@@ -145,7 +145,11 @@ fn sent(world: World) -> World {
 
 #[test]
 fn after_the_request_there_is_only_forward() {
-    insta::assert_snapshot!(sent(stopped()).plan(), @"replica-1: waiting, its promotion is under way");
+    insta::assert_snapshot!(sent(stopped()).plan(), @r"
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: waiting, its promotion is under way
+    ");
     insta::assert_snapshot!(sent(stopped()).later(2).plan(), @"replica-1: promote, because master is down, and it is not the primary yet");
     let unclean = stopped().control("master", Seen::Known(control(ControlState::InProduction, HERE, 1)));
     insta::assert_snapshot!(sent(unclean).later(60).plan(), @"replica-1: promote, because master is down, and it is not the primary yet");
@@ -165,7 +169,11 @@ fn an_old_primary_that_somebody_started_after_the_request_goes_down_again() {
     let writes = sent(World::new(1).healthy().promoting("replica-1"));
     insta::assert_snapshot!(writes.plan(), @"master: send SIGKILL, because somebody started it while replica-1 takes over, and two must not accept writes");
     let follows = writes.facts("master", |facts| facts.in_recovery = true);
-    insta::assert_snapshot!(follows.plan(), @"replica-1: waiting, its promotion is under way");
+    insta::assert_snapshot!(follows.plan(), @r"
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    replica-1: waiting, its promotion is under way
+    ");
     let between = sent(stopped()).container("master", |c| c.state = RunState::Between);
     insta::assert_snapshot!(between.plan(), @"master: waiting, its container is between two states");
 }

@@ -173,6 +173,14 @@ fn nothing_is_attached_to_what_does_not_run() {
 }
 
 #[test]
+fn nobody_joins_or_leaves_while_the_engine_cleans_up_behind_another() {
+    let nameless = nameless(World::new(2).healthy(), "replica-1");
+    assert!(nameless.plan().contains("replica-1: connect to network pg-svc"));
+    let ending = nameless.down("replica-2", Down::ShuttingDown, "the database system is shutting down");
+    assert!(!ending.plan().contains("replica-1: connect"), "{}", ending.plan());
+}
+
+#[test]
 fn a_switchover_moves_the_name_of_writes_when_the_promotion_is_requested() {
     let stopped = |world: World| {
         let world = world.promoting("replica-1");
