@@ -154,6 +154,21 @@ fn a_target_that_somebody_promotes_beside_the_serving_primary_does_not_take_over
 }
 
 #[test]
+fn without_a_record_nobody_trusts_who_was_promoted_by_hand_when_the_primary_died() {
+    story(async |stage| {
+        stage.edit("1 replicas", |spec| spec["replicas"] = 1.into());
+        stage.until("it is scaled", 60_000, Stage::is_ready).await?;
+        // It lacks rows that clients were told of.
+        befall(stage, "replica-1", Accident::Lagging);
+        stage.pass(2_000).await?;
+        stage.lose_state();
+        befall(stage, "master", Accident::Killed);
+        befall(stage, "replica-1", Accident::PromotedByHand);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_stop_that_meets_a_restart_by_hand_is_asked_for_again() {
     story(async |stage| {
         stage.edit("a label", |spec| spec["labels"] = serde_json::json!({"team": "db"}));
