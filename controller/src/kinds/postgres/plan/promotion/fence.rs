@@ -94,6 +94,9 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
             } else {
                 fence(view, promotion)
             };
+            // Both have the name then for a moment. Were it nobody's for a moment, the engine would ask the world for it.
+            let names = routes::move_writes(view, &promotion.to, "it takes over");
+            steps.extend(names);
             let short = "the checkpoint of its shutdown is then a short one";
             steps.extend(view.sql(from, SqlOp::Checkpoint, short));
             steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
@@ -148,8 +151,8 @@ pub(super) fn thaw(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Chang
     }
 }
 
-/// The old primary's names vanish with its container; only the target's have to be seen to, and its promotion does not wait
-/// for them: the engine first has to be done with that container.
+/// The target's names, where the old primary was not asked to stop. That one's vanish with its container, and the promotion
+/// does not wait for the target's: the engine first has to be done with that container.
 pub(super) fn move_names(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
     let steps = routes::move_writes(view, &promotion.to, "it takes over");
     steps.into_iter().map(Action::aside).collect()

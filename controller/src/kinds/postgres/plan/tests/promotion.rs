@@ -24,6 +24,8 @@ fn first_the_old_primary_is_fenced_and_stopped() {
     insta::assert_snapshot!(switchover().plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     master: checkpoint, because the checkpoint of its shutdown is then a short one
     master: send SIGINT, because replica-1 takes over
     replica-1: create replication slot master, because master will follow it
@@ -180,6 +182,8 @@ fn a_forced_promotion_overrules_what_can_be_overruled() {
     insta::assert_snapshot!(lags.plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     master: checkpoint, because the checkpoint of its shutdown is then a short one
     master: send SIGINT, because replica-1 takes over
     replica-1: create replication slot master, because master will follow it

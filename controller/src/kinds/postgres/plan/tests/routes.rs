@@ -181,16 +181,20 @@ fn nobody_joins_or_leaves_while_the_engine_cleans_up_behind_another() {
 }
 
 #[test]
-fn a_switchover_moves_the_name_of_writes_when_the_promotion_is_requested() {
-    let stopped = |world: World| {
-        let world = world.promoting("replica-1");
-        assert!(!world.plan().contains("pg-svc"), "the old primary still serves");
-        let down = world.stop("master");
-        down.facts("replica-1", |facts| facts.lsn = Lsn(0x578))
-    };
-    let plan = stopped(World::new(1).healthy()).plan();
+fn in_a_switchover_the_name_of_writes_is_the_targets_before_it_ceases_to_be_the_old_primarys() {
+    let plan = World::new(1).healthy().promoting("replica-1").plan();
     let at = |text: &str| plan.find(text).expect(text);
-    assert!(at("replica-1: promote") < at("replica-1: disconnect from network pg-svc, because it takes over"));
-    let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]);
-    assert!(!stopped(moved).plan().contains("pg-svc"));
+    assert!(
+        at("replica-1: connect to network pg-svc as pg-r, pg-rw") < at("master: send SIGINT"),
+        "{plan}"
+    );
+    let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]).promoting("replica-1");
+    assert!(!moved.plan().contains("pg-svc"));
+    let died = World::new(1).healthy().promoting("replica-1").stop("master");
+    let plan = died.facts("replica-1", |facts| facts.lsn = Lsn(0x578)).plan();
+    let at = |text: &str| plan.find(text).expect(text);
+    assert!(
+        at("replica-1: promote") < at("replica-1: connect to network pg-svc as pg-r, pg-rw"),
+        "{plan}"
+    );
 }
