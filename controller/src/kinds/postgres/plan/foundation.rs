@@ -132,13 +132,15 @@ pub fn fits_volume(view: &View<'_>, member: &str, image: &ImageFacts, plan: &mut
     false
 }
 
-/// Two members accept writes and the record does not settle it: neither is touched.
+/// Another member than the recorded primary accepts writes, and the record does not settle it: neither is touched. Of one
+/// whose volume was given up it does: that was decided while the primary answered.
 pub fn two_primaries(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) -> bool {
     let writable: Vec<&String> = view
         .observed
         .members
         .keys()
         .filter(|m| view.facts(m).is_some_and(|f| !f.in_recovery))
+        .filter(|m| view.container(m).is_none_or(|c| view.has_current_volume(m, c)))
         .collect();
     let recorded = writable.iter().any(|m| m.as_str() == primary);
     if writable.is_empty() || recorded {

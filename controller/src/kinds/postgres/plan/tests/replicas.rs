@@ -212,6 +212,15 @@ fn two_writable_members_without_the_recorded_one_are_not_touched() {
         facts.timeline = 2;
     });
     insta::assert_snapshot!(writable.plan(), @"pg: needs your confirmation, replica-2 accepts writes but master is the recorded primary, which does not answer as one; nothing is touched. Decide with `reconciler promote MEMBER --force`");
+    // Of one whose volume was given up it is decided.
+    let given_up = writable.clone().remember(|memory| {
+        memory.generations.insert("replica-2".to_owned(), 2);
+    });
+    let plan = given_up.plan();
+    assert!(
+        plan.contains("master: start container") && plan.contains("replica-2: stop container"),
+        "{plan}"
+    );
     let both = writable.facts("replica-1", |facts| facts.in_recovery = false);
     insta::assert_snapshot!(both.plan(), @"pg: needs your confirmation, replica-1, replica-2 accepts writes but master is the recorded primary, which does not answer as one; nothing is touched. Decide with `reconciler promote MEMBER --force`");
 }
