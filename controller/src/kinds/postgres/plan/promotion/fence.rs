@@ -15,6 +15,10 @@ use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 /// like silence too, and one that is cut off costs the old primary its data directory.
 const FORCE_PATIENCE_SECS: i64 = 3;
 
+/// How long the steps before the stop of a serving primary may fail until a switchover is rolled back, in seconds. While
+/// one is under way, such as a long checkpoint, it is waited for.
+const STOP_PATIENCE_SECS: i64 = 120;
+
 /// Whether the old primary is still down after the request was sent. Somebody may have started its container; as a
 /// replica it does no harm, as anything else it goes down again. One that has shut down and whose process or container
 /// is about to end is as good as down.
@@ -86,6 +90,11 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
                 .collect();
             if let Some(first) = failed.first() {
                 let message = format!("{}: {}", first.name, first.found);
+                return finish(promotion, false, message, view, plan);
+            }
+            if !promotion.forced && view.now - promotion.requested_at > STOP_PATIENCE_SECS {
+                // Whatever keeps a step from succeeding, nothing else is seen to meanwhile.
+                let message = format!("{from} could not be asked to stop within {STOP_PATIENCE_SECS} s");
                 return finish(promotion, false, message, view, plan);
             }
             // The fence comes first, while it still serves: an upload takes longer than all the rest of a switchover.

@@ -35,6 +35,13 @@ fn first_the_old_primary_is_fenced_and_stopped() {
 }
 
 #[test]
+fn a_primary_that_cannot_be_asked_to_stop_keeps_its_role() {
+    assert!(switchover().later(120).plan().contains("master: send SIGINT"));
+    insta::assert_snapshot!(switchover().later(121).plan(), @"replica-1: remember that replica-1 was not promoted, because master could not be asked to stop within 120 s; master stays the primary");
+    assert!(switchover().forced().later(121).plan().contains("master: send SIGINT"));
+}
+
+#[test]
 fn its_shutdown_is_waited_for() {
     let world = switchover().down("master", Down::ShuttingDown, "the database system is shutting down");
     insta::assert_snapshot!(world.plan(), @"master: waiting, its fast shutdown is under way");
