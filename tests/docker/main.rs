@@ -10,6 +10,7 @@
 
 mod agent;
 mod bring_up;
+mod by_hand;
 mod configuration;
 mod crash;
 mod damage;

@@ -175,6 +175,15 @@ impl<C> Action<C> {
         }
     }
 
+    /// Whether it gets in the way of nothing else that is done to the same or another subject, however long it takes.
+    pub fn disturbs_nobody(&self) -> bool {
+        match &self.op {
+            Op::Sql(_, op) => *op == SqlOp::Checkpoint,
+            Op::Remember(_) => self.is_aside,
+            Op::Engine(_) => false,
+        }
+    }
+
     /// A call to the engine with its reason.
     pub fn engine(subject: &str, op: EngineOp, cause: impl Into<String>) -> Self {
         Action::new(subject, Op::Engine(op), cause)

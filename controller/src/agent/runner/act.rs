@@ -48,14 +48,16 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
 
     fn begin(self: &Rc<Self>, chain: Vec<Action<K::Change>>, exclusive: bool) {
         let lanes: BTreeSet<String> = chain.iter().map(Action::lane).collect();
+        let counts = !chain.iter().all(Action::disturbs_nobody);
+        let (exclusive, common) = (counts && exclusive, counts && !exclusive);
         {
             let mut state = self.state.borrow_mut();
             for lane in &lanes {
                 *state.busy.entry(lane.clone()).or_default() += 1;
             }
             state.exclusive += usize::from(exclusive);
-            state.common += usize::from(!exclusive);
-            state.common_under_way += usize::from(!exclusive);
+            state.common += usize::from(common);
+            state.common_under_way += usize::from(common);
         }
         let inner = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -76,7 +78,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             state.busy.retain(|_, count| *count > 0);
             state.ended.extend(lanes);
             state.exclusive -= usize::from(exclusive);
-            state.common_under_way -= usize::from(!exclusive);
+            state.common_under_way -= usize::from(common);
             drop(state);
             inner.shared.queue.wake(&inner.key, delay);
         });

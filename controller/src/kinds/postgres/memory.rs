@@ -121,6 +121,15 @@ pub enum Change {
     Promote(Promotion),
     /// The old primary's container holds the role of a replica.
     Fenced(String),
+    /// The old primary has written the checkpoint that the promotion of this number asked for.
+    Checkpointed(u64),
+    /// The old primary is about to be asked to stop.
+    Stopping {
+        /// The promotion's number.
+        id: u64,
+        /// When, in seconds since the epoch.
+        at: i64,
+    },
     /// The target of a promotion catches up from another replica first.
     CatchUp {
         /// The promotion's number.
@@ -208,6 +217,8 @@ impl Memory {
             }
             change @ (Change::Promote(_)
             | Change::Fenced(_)
+            | Change::Checkpointed(_)
+            | Change::Stopping { .. }
             | Change::CatchUp { .. }
             | Change::Requested { .. }
             | Change::Promoted(_)) => self.promote(change),
@@ -252,6 +263,8 @@ impl fmt::Display for Change {
             Change::Forget(volume) => write!(f, "volume {volume} is no longer retired"),
             Change::Promote(p) => write!(f, "{} is to be promoted", p.to),
             Change::Fenced(member) => write!(f, "{member} is fenced"),
+            Change::Checkpointed(_) => write!(f, "its checkpoint is written"),
+            Change::Stopping { .. } => write!(f, "it is being stopped"),
             Change::CatchUp { via, .. } => write!(f, "it catches up from {via} first"),
             Change::Requested { .. } => write!(f, "its promotion is requested"),
             Change::HighWater(timeline, lsn) => write!(f, "its log has come to {lsn} on timeline {timeline}"),

@@ -102,6 +102,8 @@ impl Kind for Postgres {
             Change::Initialised(_)
             | Change::Started(..)
             | Change::Fenced(_)
+            | Change::Checkpointed(_)
+            | Change::Stopping { .. }
             | Change::Works(..)
             | Change::Filled(_)
             | Change::Requested { .. }

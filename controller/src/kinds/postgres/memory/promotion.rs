@@ -22,6 +22,10 @@ pub struct Promotion {
     pub automatic: bool,
     /// Whether the old primary's container holds the role of a replica already.
     pub fenced: bool,
+    /// Whether the old primary has written a checkpoint since, while it still served.
+    pub checkpointed: bool,
+    /// When its stop began, in seconds since the epoch; `None` before.
+    pub stopping_since: Option<i64>,
     /// The replica that has received more than `to`, which catches up from it first.
     pub via: Option<String>,
     /// Whether `to` was asked to open its data for writing. Written down before it is asked: from then on the old primary
@@ -123,7 +127,7 @@ impl Memory {
                 }
                 Some(_) | None => Ok(()),
             },
-            Change::Requested { id, .. } | Change::CatchUp { id, .. } => stale(*id),
+            Change::Requested { id, .. } | Change::CatchUp { id, .. } | Change::Stopping { id, .. } => stale(*id),
             Change::Promoted(result) if present.is_some() => stale(result.id),
             _ => Ok(()),
         }
@@ -134,6 +138,11 @@ impl Memory {
         match change {
             Change::Promote(promotion) => self.promotion = Some(promotion),
             Change::Fenced(member) => self.amend(|p| p.fenced |= p.from == member),
+            // A checkpoint may outlast the promotion that asked for it.
+            Change::Checkpointed(id) => self.amend(|p| p.checkpointed |= p.id == id),
+            Change::Stopping { at, .. } => self.amend(|p| {
+                p.stopping_since.get_or_insert(at);
+            }),
             Change::CatchUp { via, .. } => self.amend(|p| p.via = Some(via)),
             Change::Requested { loss, at, .. } => self.amend(|p| {
                 p.requested = true;

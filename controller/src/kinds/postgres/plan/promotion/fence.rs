@@ -15,9 +15,14 @@ use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 /// like silence too, and one that is cut off costs the old primary its data directory.
 const FORCE_PATIENCE_SECS: i64 = 3;
 
-/// How long the steps before the stop of a serving primary may fail until a switchover is rolled back, in seconds. While
-/// one is under way, such as a long checkpoint, it is waited for.
+/// How long the steps before the stop of a serving primary may fail until a switchover is rolled back, in seconds.
 const STOP_PATIENCE_SECS: i64 = 120;
+
+/// The same for the checkpoint before the stop, which writes all that is dirty in `shared_buffers`.
+const CHECKPOINT_PATIENCE_SECS: i64 = 900;
+
+/// How long a forced promotion waits for that checkpoint, in seconds. It only saves time, and a sick disk may never end it.
+const FORCE_CHECKPOINT_SECS: i64 = 10;
 
 /// Whether the old primary is still down after the request was sent. Somebody may have started its container; as a
 /// replica it does no harm, as anything else it goes down again. One that has shut down and whose process or container
@@ -83,37 +88,7 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
         {
             take_over::promote(view, promotion, plan);
         }
-        Some(Server::Up(_)) => {
-            let failed: Vec<Check> = checks(view, &promotion.to)
-                .into_iter()
-                .filter(|check| check.fails(promotion.forced))
-                .collect();
-            if let Some(first) = failed.first() {
-                let message = format!("{}: {}", first.name, first.found);
-                return finish(promotion, false, message, view, plan);
-            }
-            if !promotion.forced && view.now - promotion.requested_at > STOP_PATIENCE_SECS {
-                // Whatever keeps a step from succeeding, nothing else is seen to meanwhile.
-                let message = format!("{from} could not be asked to stop within {STOP_PATIENCE_SECS} s");
-                return finish(promotion, false, message, view, plan);
-            }
-            // The fence comes first, while it still serves: an upload takes longer than all the rest of a switchover.
-            let mut steps = if promotion.fenced {
-                Vec::new()
-            } else {
-                fence(view, promotion)
-            };
-            // Both have the name then for a moment. Were it nobody's for a moment, the engine would ask the world for it.
-            let names = routes::move_writes(view, &promotion.to, "it takes over");
-            steps.extend(names);
-            let short = "the checkpoint of its shutdown is then a short one";
-            steps.extend(view.sql(from, SqlOp::Checkpoint, short));
-            steps.push(signal(view, from, "SIGINT", format!("{} takes over", promotion.to)));
-            plan.chain(steps);
-            // Whoever follows the target finds its slot there at once, and the target keeps what it needs.
-            plan.chain(slots(view, &promotion.to));
-            plan.again_in(POLL);
-        }
+        Some(Server::Up(_)) => ask_to_stop(view, promotion, plan),
         Some(Server::Down(Down::ShuttingDown | Down::NotRunning, _)) | None => {
             wait_for_shutdown(view, promotion, plan);
         }
@@ -136,6 +111,75 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
             wait_for_shutdown(view, promotion, plan);
         }
     }
+}
+
+/// A serving primary on its way to its stop. What may take long, the fence and a checkpoint, is done while it serves, and the
+/// preconditions are looked at once more between that and the stop.
+fn ask_to_stop(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
+    let (from, to) = (&promotion.from, &promotion.to);
+    let failed: Vec<Check> = checks(view, to)
+        .into_iter()
+        .filter(|check| check.fails(promotion.forced))
+        .collect();
+    if let Some(first) = failed.first() {
+        let message = format!("{}: {}", first.name, first.found);
+        return finish(promotion, false, message, view, plan);
+    }
+    let waited = view.now - promotion.stopping_since.unwrap_or(promotion.requested_at);
+    let is_checkpoint_due = promotion.fenced && !promotion.checkpointed;
+    let patience = match is_checkpoint_due {
+        true => CHECKPOINT_PATIENCE_SECS,
+        false => STOP_PATIENCE_SECS,
+    };
+    if !promotion.forced && waited > patience {
+        // Whatever keeps a step from succeeding, nothing else is seen to meanwhile.
+        let message = format!("{from} could not be asked to stop within {patience} s");
+        return finish(promotion, false, message, view, plan);
+    }
+    plan.again_in(POLL);
+    // Whoever follows the target finds its slot there at once, and the target keeps what it needs.
+    plan.chain(slots(view, to));
+    if !promotion.fenced {
+        // An upload takes longer than all the rest of a switchover.
+        plan.chain(fence(view, promotion));
+    }
+    if !promotion.checkpointed {
+        plan.chain(checkpoint(view, promotion));
+    }
+    let goes_without = promotion.forced && waited > FORCE_CHECKPOINT_SECS;
+    if promotion.fenced && (promotion.checkpointed || goes_without) {
+        plan.chain(stop(view, promotion));
+    }
+}
+
+/// The stop itself, and the target's names before it. Both have the name of writes then for a moment: were it nobody's, the
+/// engine would ask the world for it.
+fn stop(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
+    let (from, to) = (&promotion.from, &promotion.to);
+    let stopping = Change::Stopping {
+        id: promotion.id,
+        at: view.now,
+    };
+    let mut steps = Vec::new();
+    if promotion.stopping_since.is_none() {
+        let cause = format!("{to} has all that it needs to take over");
+        steps.push(Action::new(from, Op::Remember(stopping), cause));
+    }
+    steps.extend(routes::move_writes(view, to, "it takes over"));
+    steps.push(signal(view, from, "SIGINT", format!("{to} takes over")));
+    steps
+}
+
+/// A checkpoint beside everything else: it may take minutes, and a switchover that is called off meanwhile does not wait.
+fn checkpoint(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
+    let from = &promotion.from;
+    let short = "the checkpoint of its shutdown is then a short one";
+    let Some(checkpoint) = view.sql(from, SqlOp::Checkpoint, short) else {
+        return Vec::new();
+    };
+    let done = Op::Remember(Change::Checkpointed(promotion.id));
+    let done = Action::new(from, done, "it can be stopped");
+    vec![checkpoint.aside(), done.aside()]
 }
 
 fn wait_for_shutdown(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {

@@ -20,25 +20,70 @@ fn stopped() -> World {
 }
 
 #[test]
-fn first_the_old_primary_is_fenced_and_stopped() {
+fn first_the_old_primary_is_fenced_and_writes_a_checkpoint() {
     insta::assert_snapshot!(switchover().plan(), @r"
-    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
-    master: remember that master is fenced, because its role file says replica
-    replica-1: disconnect from network pg-svc, because it takes over
-    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
-    master: checkpoint, because the checkpoint of its shutdown is then a short one
-    master: send SIGINT, because replica-1 takes over
     replica-1: create replication slot master, because master will follow it
     replica-1: create replication slot replica_2, because replica-2 will follow it
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    master: checkpoint, because the checkpoint of its shutdown is then a short one
+    master: remember that its checkpoint is written, because it can be stopped
     ");
     assert!(switchover().next().exclusive, "nothing else happens meanwhile");
 }
 
+fn fenced() -> World {
+    switchover().remember(|memory| memory.apply(&Change::Fenced("master".to_owned())))
+}
+
+/// All that may take long is done.
+fn stoppable(world: World) -> World {
+    world.remember(|memory| memory.apply(&Change::Checkpointed(1)))
+}
+
+#[test]
+fn when_it_has_written_its_checkpoint_it_is_stopped() {
+    insta::assert_snapshot!(stoppable(fenced()).plan(), @r"
+    replica-1: create replication slot master, because master will follow it
+    replica-1: create replication slot replica_2, because replica-2 will follow it
+    master: remember that it is being stopped, because replica-1 has all that it needs to take over
+    replica-1: disconnect from network pg-svc, because it takes over
+    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
+    master: send SIGINT, because replica-1 takes over
+    ");
+    let stops = |world: &World| world.plan().contains("master: send SIGINT");
+    assert!(!stops(&stoppable(switchover())), "it is not fenced");
+    assert!(!stops(&fenced()), "its checkpoint is not written");
+    let of_another = fenced().remember(|memory| memory.apply(&Change::Checkpointed(2)));
+    assert!(!stops(&of_another), "that was asked for by another promotion");
+    assert!(!stops(&fenced().forced().later(10)));
+    assert!(stops(&fenced().forced().later(11)), "a sick disk may never end it");
+}
+
+#[test]
+fn what_changed_during_the_checkpoint_calls_it_off() {
+    let third = stoppable(fenced()).facts("replica-2", |facts| {
+        facts.in_recovery = false;
+        facts.timeline = 2;
+    });
+    insta::assert_snapshot!(third.plan(), @"replica-1: remember that replica-1 was not promoted, because replica-2 accepts writes; master stays the primary");
+    let lags = stoppable(fenced()).cut_off("replica-1", 1);
+    assert!(lags.plan().contains("replica-1 was not promoted"), "{}", lags.plan());
+}
+
 #[test]
 fn a_primary_that_cannot_be_asked_to_stop_keeps_its_role() {
-    assert!(switchover().later(120).plan().contains("master: send SIGINT"));
+    assert!(switchover().later(120).plan().contains("master: deliver"));
     insta::assert_snapshot!(switchover().later(121).plan(), @"replica-1: remember that replica-1 was not promoted, because master could not be asked to stop within 120 s; master stays the primary");
-    assert!(switchover().forced().later(121).plan().contains("master: send SIGINT"));
+    assert!(switchover().forced().later(121).plan().contains("master: deliver"));
+    // A long checkpoint is waited for, and does not count afterwards.
+    assert!(fenced().later(900).plan().contains("master: checkpoint"));
+    insta::assert_snapshot!(fenced().later(901).plan(), @"replica-1: remember that replica-1 was not promoted, because master could not be asked to stop within 900 s; master stays the primary");
+    let begun = stoppable(fenced()).later(600);
+    let (id, at) = (1, begun.now);
+    let begun = begun.remember(|memory| memory.apply(&Change::Stopping { id, at }));
+    assert!(begun.clone().later(120).plan().contains("master: send SIGINT"));
+    assert!(begun.later(121).plan().contains("replica-1 was not promoted"));
 }
 
 #[test]
@@ -51,8 +96,7 @@ fn its_shutdown_is_waited_for() {
 
 /// Its server has shut down; its container has not ended yet.
 fn ending() -> World {
-    switchover()
-        .remember(|memory| memory.apply(&Change::Fenced("master".to_owned())))
+    fenced()
         .down("master", Down::ShuttingDown, "it has shut down")
         .control("master", Seen::Known(control(ControlState::ShutDown, HERE, 1)))
         .facts("replica-1", |facts| facts.lsn = Lsn(0x578))
@@ -95,8 +139,8 @@ fn the_target_is_promoted_when_it_has_everything() {
     replica-1: create replication slot master, because master will follow it
     replica-1: create replication slot replica_2, because replica-2 will follow it
     ");
-    let fenced = stopped().remember(|memory| memory.apply(&Change::Fenced("master".to_owned())));
-    insta::assert_snapshot!(fenced.plan(), @r"
+    let is_fenced = stopped().remember(|memory| memory.apply(&Change::Fenced("master".to_owned())));
+    insta::assert_snapshot!(is_fenced.plan(), @r"
     replica-1: remember that its promotion is requested, because from now on there is only forward
     replica-1: promote, because master is down and it has everything
     replica-1: disconnect from network pg-svc, because it takes over
@@ -187,14 +231,12 @@ fn a_rolled_back_promotion_starts_the_old_primary_again() {
 fn a_forced_promotion_overrules_what_can_be_overruled() {
     let lags = switchover().forced().cut_off("replica-1", 1);
     insta::assert_snapshot!(lags.plan(), @r"
-    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
-    master: remember that master is fenced, because its role file says replica
-    replica-1: disconnect from network pg-svc, because it takes over
-    replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
-    master: checkpoint, because the checkpoint of its shutdown is then a short one
-    master: send SIGINT, because replica-1 takes over
     replica-1: create replication slot master, because master will follow it
     replica-1: create replication slot replica_2, because replica-2 will follow it
+    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
+    master: remember that master is fenced, because its role file says replica
+    master: checkpoint, because the checkpoint of its shutdown is then a short one
+    master: remember that its checkpoint is written, because it can be stopped
     ");
     insta::assert_snapshot!(lags.facts("replica-1", |facts| facts.replay_paused = true).plan(), @"replica-1: remember that replica-1 was not promoted, because its replay is not paused: it is paused; master stays the primary");
 }

@@ -1,6 +1,7 @@
 //! Role names follow the roles, on a network of their own.
 
 use super::world::{HERE, World};
+use crate::kinds::postgres::memory::Change;
 use crate::kinds::postgres::observe;
 use crate::model::Lsn;
 use crate::model::container::RunState;
@@ -182,14 +183,25 @@ fn nobody_joins_or_leaves_while_the_engine_cleans_up_behind_another() {
 
 #[test]
 fn in_a_switchover_the_name_of_writes_is_the_targets_before_it_ceases_to_be_the_old_primarys() {
-    let plan = World::new(1).healthy().promoting("replica-1").plan();
+    let stoppable = |world: World| {
+        world.promoting("replica-1").remember(|memory| {
+            memory.apply(&Change::Fenced("master".to_owned()));
+            memory.apply(&Change::Checkpointed(1));
+        })
+    };
+    let plan = stoppable(World::new(1).healthy()).plan();
     let at = |text: &str| plan.find(text).expect(text);
     assert!(
         at("replica-1: connect to network pg-svc as pg-r, pg-rw") < at("master: send SIGINT"),
         "{plan}"
     );
-    let moved = named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]).promoting("replica-1");
+    let moved = stoppable(named(World::new(1).healthy(), "replica-1", &["pg-rw", "pg-r"]));
     assert!(!moved.plan().contains("pg-svc"));
+    let waits = World::new(1).healthy().promoting("replica-1");
+    assert!(
+        !waits.plan().contains("pg-svc"),
+        "a checkpoint may take minutes, and the old one serves meanwhile"
+    );
     let died = World::new(1).healthy().promoting("replica-1").stop("master");
     let plan = died.facts("replica-1", |facts| facts.lsn = Lsn(0x578)).plan();
     let at = |text: &str| plan.find(text).expect(text);
