@@ -255,9 +255,11 @@ impl World {
         for network in self.containers[at].seen.networks.keys() {
             self.check_network(network, op)?;
         }
+        self.bind_port(at, op)?;
         let (now, serial) = (self.seconds(), self.next_serial());
         let container = &mut self.containers[at];
         container.seen.state = RunState::Running;
+        container.seen.error.clear();
         container.seen.exit_code = 0;
         container.seen.oom_killed = false;
         container.seen.started_at = now;
@@ -268,6 +270,22 @@ impl World {
         self.launch(at, by);
         self.event();
         Ok(())
+    }
+
+    /// The engine binds a container's port, last of all that it does before the start (`daemon/start.go`, 20.10). What the
+    /// process before ended with stays.
+    fn bind_port(&mut self, at: usize, op: &EngineOp) -> Done {
+        let until = self.ports_taken.get(&self.containers[at].seen.name);
+        if until.is_none_or(|until| *until <= self.now) {
+            return Ok(());
+        }
+        let why = "driver failed programming external connectivity on endpoint: port is already allocated";
+        let seen = &mut self.containers[at].seen;
+        seen.error = why.to_owned();
+        if seen.exit_code == 0 {
+            seen.exit_code = 128;
+        }
+        Err(failed(FailureKind::Conflict, op, why))
     }
 
     fn signal(&mut self, container: &str, signal: &str, op: &EngineOp) -> Done {

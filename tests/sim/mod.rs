@@ -10,7 +10,7 @@
 //! | `seeding`, `replication` | base backups, streams, replay, slots |
 //! | `sql`, `facts`, `conf` | what a server does, says, and makes of its configuration |
 //! | `clients` | who writes, and what was acknowledged |
-//! | `faults`, `accidents` | what goes wrong with calls, and with the world |
+//! | `faults`, `accidents`, `mischief` | what goes wrong with calls, with the world, and at the worst moment |
 //! | `invariants` | what must never happen |
 //! | `host`, `listing` | the world behind the agent's traits |
 //! | `stage` | the agent's lives, its users, and when all is at rest |
@@ -34,6 +34,7 @@ mod faults;
 pub mod host;
 mod invariants;
 mod listing;
+mod mischief;
 pub mod network;
 mod replication;
 pub mod rng;

@@ -5,6 +5,7 @@ use reconciler::kinds::Request;
 use serde_json::{Value, json};
 
 use super::accidents::Accident;
+use super::mischief;
 use super::rng::Rng;
 use super::stage::{Outcome, Played, Stage, play};
 use super::world::{Pace, World};
@@ -47,10 +48,12 @@ enum Deed {
     AgentDies,
     StateLost,
     PrimaryLost,
+    FurthestLost,
+    HelpedAlong,
     Edit,
 }
 
-const DEEDS: [(u64, Deed); 11] = [
+const DEEDS: [(u64, Deed); 13] = [
     (45, Deed::Accident),
     (15, Deed::Promote),
     (5, Deed::ForcePromote),
@@ -61,6 +64,8 @@ const DEEDS: [(u64, Deed); 11] = [
     (8, Deed::AgentDies),
     (2, Deed::StateLost),
     (4, Deed::PrimaryLost),
+    (4, Deed::FurthestLost),
+    (2, Deed::HelpedAlong),
     (12, Deed::Edit),
 ];
 
@@ -112,7 +117,14 @@ async fn perform(stage: &Stage, mut rng: Rng) -> Played {
             rng.below(15_000)
         };
         stage.pass(pause).await?;
-        strike(stage, &mut rng);
+        match weighted(&mut rng, &DEEDS) {
+            Deed::FurthestLost => mischief::the_furthest_is_out_of_reach(stage, &mut rng).await?,
+            Deed::HelpedAlong => {
+                let target = some_member(stage, &mut rng);
+                mischief::a_target_is_promoted_by_hand(stage, &mut rng, target).await?;
+            }
+            deed => strike(stage, &mut rng, deed),
+        }
     }
     stage.pass(rng.below(5_000)).await?;
     end_of_faults(stage);
@@ -164,15 +176,19 @@ fn weighted<T: Copy>(rng: &mut Rng, of: &[(u64, T)]) -> T {
     of[0].1
 }
 
-fn strike(stage: &Stage, rng: &mut Rng) {
-    let some_member = |rng: &mut Rng| -> String {
-        let members = 1 + stage.spec()["replicas"].as_u64().unwrap_or(0);
-        match rng.below(members) {
-            0 => "master".to_owned(),
-            number => format!("replica-{number}"),
-        }
-    };
-    match weighted(rng, &DEEDS) {
+fn some_member(stage: &Stage, rng: &mut Rng) -> String {
+    let members = 1 + stage.spec()["replicas"].as_u64().unwrap_or(0);
+    match rng.below(members) {
+        0 => "master".to_owned(),
+        number => format!("replica-{number}"),
+    }
+}
+
+fn strike(stage: &Stage, rng: &mut Rng, deed: Deed) {
+    let some_member = |rng: &mut Rng| some_member(stage, rng);
+    match deed {
+        // They take their time.
+        Deed::FurthestLost | Deed::HelpedAlong => {}
         Deed::Accident => {
             let accident = weighted(rng, &ACCIDENTS);
             let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
@@ -293,6 +309,7 @@ fn end_of_faults(stage: &Stage) {
         world.tell("accident", || "no more accidents".to_owned());
         world.faults.are_on = false;
         world.engine_down_until = world.now;
+        world.ports_taken.clear();
         for at in world.members() {
             if let Some(process) = &mut world.containers[at].process {
                 process.slow_until = 0;

@@ -94,6 +94,8 @@ pub struct World {
     under_way: Vec<UnderWay>,
     /// Until when the engine answers nobody.
     pub engine_down_until: u64,
+    /// Containers whose port another program of the host has, and until when: they cannot be started.
+    pub ports_taken: BTreeMap<String, u64>,
     /// When the agent hears of what happened on the engine.
     pub news: Vec<u64>,
     /// The clients.
@@ -136,6 +138,7 @@ impl World {
             passwords: Rc::default(),
             engine_down_until: 0,
             under_way: Vec::new(),
+            ports_taken: BTreeMap::new(),
             news: Vec::new(),
             clients: Clients::default(),
             faults,

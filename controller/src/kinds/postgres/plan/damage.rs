@@ -38,8 +38,9 @@ pub fn of(view: &View<'_>, member: &str, container: &ContainerObserved) -> Optio
     }
     // One failed start may have been cut off; what fails in the same way over and over again will always do so.
     let said = in_log(view.log(member)).filter(|_| keep::is_crash_looping(view, member))?;
-    (container.state == RunState::Exited && container.exit_code != 0)
-        .then(|| format!("its data directory is damaged: it failed to start several times, {said}"))
+    // What the engine could not even start says nothing of its data: its words are from before.
+    let is_own = container.state == RunState::Exited && container.exit_code != 0 && container.error.is_empty();
+    is_own.then(|| format!("its data directory is damaged: it failed to start several times, {said}"))
 }
 
 /// What is wrong with the data of a member that runs, in its server's own answer to whoever logs in. A server misses some

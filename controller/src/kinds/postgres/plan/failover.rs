@@ -56,8 +56,9 @@ pub fn trouble(view: &View<'_>, primary: &str) -> Option<Trouble> {
     match (container.state, container.exit_code) {
         (RunState::Exited, EXIT_NO_DATA) => hopeless(format!("its volume {volume} holds no data")),
         (RunState::Exited, keep::EXIT_DAMAGED) => hopeless("its data directory is damaged".to_owned()),
-        // Whoever kills it again and again is the trouble then, and would kill another one too.
-        (RunState::Exited, EXIT_KILLED) if !container.oom_killed => None,
+        // Whoever kills it again and again is the trouble then, and would kill another one too. One that the engine could
+        // not start has the exit code from before.
+        (RunState::Exited, EXIT_KILLED) if !container.oom_killed && container.error.is_empty() => None,
         (RunState::Exited | RunState::Created, _) if keep::is_crash_looping(view, primary) => Some(Trouble {
             reason: format!(
                 "it failed to start several times; {}",

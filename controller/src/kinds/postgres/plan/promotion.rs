@@ -2,7 +2,7 @@
 //! seen, so that the agent can die at any instant and go on.
 //!
 //! `fence` brings the old primary down and keeps it down, `take_over` promotes the target, `silent` deals with a target that
-//! does not answer, `checks` are the preconditions.
+//! does not answer, `strays` are members that went their own way, `checks` are the preconditions.
 //!
 //! Until the promotion request is sent, which is written down before, every failure rolls back: the old primary starts
 //! again. From then on there is only forward, unless the target can be seen never to have opened its data.
@@ -21,6 +21,7 @@ use crate::model::postgres::SqlOp;
 mod checks;
 mod fence;
 mod silent;
+mod strays;
 mod take_over;
 pub use checks::checks;
 
@@ -66,6 +67,12 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
     if let Some(other) = third_writer(view, promotion) {
         // It was not there when this was decided, and its writes are on nobody else.
         return finish(promotion, false, format!("{other} accepts writes"), view, plan);
+    }
+    if !promotion.forced
+        && let Some((other, timeline)) = strays::beyond(view, to, promotion.start_timeline).first()
+    {
+        let told = format!("{other} is on timeline {timeline} of its own");
+        return finish(promotion, false, told, view, plan);
     }
     if promotion.automatic && matches!(state, Some(RunState::Running | RunState::Paused)) {
         // Whoever brought it back, it has every write.

@@ -129,7 +129,8 @@ fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObser
     if let Some(finding) = foreign(view, member) {
         return reseed::decide(view, member, &finding, plan);
     }
-    if let Some(reason) = damage::of(view, member, container) {
+    // Without anybody to copy from it is tried on: it may be all that is left.
+    if let Some(reason) = damage::of(view, member, container).filter(|_| view.primary_facts().is_some()) {
         return reseed::decide(view, member, &Finding::unproved(reason), plan);
     }
     match rejoin::stopped(view, member) {

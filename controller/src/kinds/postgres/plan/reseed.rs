@@ -21,6 +21,15 @@ const LONGEST_PAUSE_SECS: i64 = 300;
 
 /// Decides on a new volume for a member, unless something stands against it.
 pub fn decide(view: &View<'_>, member: &str, finding: &Finding, plan: &mut Plan<Change>) {
+    if view.primary_facts().is_none() {
+        // What it has may be all that is left.
+        let reason = format!(
+            "it cannot follow the primary: {}; it gets a new volume when {} answers",
+            finding.reason,
+            view.primary().unwrap_or("a primary")
+        );
+        return plan.wait(member, reason);
+    }
     if let Some(other) = under_way(view, member, plan) {
         let reason = format!(
             "it cannot follow the primary: {}; {other} is re-seeded first",

@@ -61,6 +61,7 @@ fn a_dry_run_only_looks() {
     the target's data is this cluster's
     the target is not about to be seeded anew
     there is a single primary
+    no other replica is on a timeline of its own
     the target has a WAL sender for every replica
     the target streams
     the target is on the primary's timeline

@@ -5,6 +5,7 @@ use super::super::super::conf;
 use super::super::position;
 use super::super::sync;
 use super::super::view::View;
+use super::strays;
 use crate::model::postgres::PgFacts;
 
 fn check(name: &str, holds: bool, found: impl Into<String>) -> Check {
@@ -53,6 +54,7 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     checks.push(identity(view, facts));
     checks.push(volume(view, target));
     checks.push(single_primary(view, primary));
+    checks.push(no_stray(view, target, main.unwrap_or(facts)));
     checks.push(settings(view, facts));
     match main {
         Some(main) => checks.extend(following(view, target, facts, main)),
@@ -160,6 +162,21 @@ fn single_primary(view: &View<'_>, primary: &str) -> Check {
         format!("{} accept writes too", others.join(", "))
     };
     check("there is a single primary", others.is_empty(), found)
+}
+
+/// By force they get new volumes instead.
+fn no_stray(view: &View<'_>, target: &str, main: &PgFacts) -> Check {
+    let strays = strays::beyond(view, target, main.timeline);
+    let told: Vec<String> = strays
+        .iter()
+        .map(|(member, timeline)| format!("{member} is on {timeline}"))
+        .collect();
+    let found = if told.is_empty() {
+        format!("none is beyond {}", main.timeline)
+    } else {
+        told.join(", ")
+    };
+    check("no other replica is on a timeline of its own", strays.is_empty(), found).or_force()
 }
 
 fn settings(view: &View<'_>, facts: &PgFacts) -> Check {

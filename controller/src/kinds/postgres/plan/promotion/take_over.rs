@@ -8,7 +8,7 @@ use super::super::super::memory::{Change, Loss, Promotion};
 use super::super::position;
 use super::super::sync;
 use super::super::view::View;
-use super::{PATIENCE_SECS, POLL, fence, finish, silent};
+use super::{PATIENCE_SECS, POLL, fence, finish, silent, strays};
 use crate::model::Seen;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 use crate::model::postgres::{ControlState, SqlOp};
@@ -209,6 +209,7 @@ fn request(view: &View<'_>, promotion: &Promotion, loss: Loss, plan: &mut Plan<C
         at: view.now,
     };
     let why = "from now on there is only forward";
+    steps.extend(strays::set_aside(view, promotion));
     steps.extend(sync::before_promotion(view, to));
     steps.push(Action::new(to, Op::Remember(sent), why));
     steps.extend(view.sql(to, SqlOp::Promote, cause));

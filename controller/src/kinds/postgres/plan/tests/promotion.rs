@@ -338,3 +338,29 @@ fn a_clean_stop_in_recovery_proves_nothing() {
     );
     insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because master did not stop cleanly; master stays the primary");
 }
+
+/// Somebody promoted replica-2 by hand, and started it again as a replica since.
+fn strayed(world: World) -> World {
+    world.facts("replica-2", |facts| facts.timeline = 2)
+}
+
+#[test]
+fn nobody_takes_over_beside_one_that_left_on_a_timeline_that_would_be_taken_for_the_new_one() {
+    let off = "replica-1: remember that replica-1 was not promoted, because replica-2 is on timeline 2 of its own; master stays the primary";
+    assert_eq!(strayed(stoppable(fenced())).plan().trim(), off);
+    assert_eq!(strayed(stopped()).plan().trim(), off);
+    let down = stopped()
+        .kill("replica-2")
+        .control("replica-2", Seen::Known(control(ControlState::ShutDownInRecovery, HERE, 2)));
+    assert_eq!(down.plan().trim(), off);
+    let forced = strayed(stopped())
+        .forced()
+        .facts("replica-1", |facts| facts.lsn = Lsn(0x578));
+    let plan = forced.plan();
+    let at = |text: &str| plan.find(text).unwrap_or_else(|| panic!("{text} is not in\n{plan}"));
+    assert!(
+        at("replica-2: remember that replica-2 gets a new volume in place of pg-replica-2-g1")
+            < at("replica-1: promote,"),
+        "{plan}"
+    );
+}

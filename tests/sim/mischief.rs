@@ -1,0 +1,107 @@
+//! Accidents that chance alone brings together too seldom: those for which it is counted who has every acknowledged row, and
+//! those for which it is proved that a member has what another one had.
+
+use reconciler::kinds::Request;
+use serde_json::json;
+
+use super::accidents::Accident;
+use super::rng::Rng;
+use super::stage::{Played, Stage};
+use super::world::World;
+
+/// The primary is lost while the one replica that has all that was acknowledged is out of reach, and perhaps in the middle of
+/// a change of whom commits wait for. As long as it lives, nobody else may take over.
+pub async fn the_furthest_is_out_of_reach(stage: &Stage, rng: &mut Rng) -> Played {
+    let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
+    if replicas == 0 {
+        return Ok(());
+    }
+    if rng.chance(400) {
+        let number = rng.between((1, replicas.min(2)));
+        let method = if rng.chance(700) { "any" } else { "first" };
+        stage.edit(&format!("commits wait for {method} {number}"), |spec| {
+            spec["replication"]["mode"] = json!("synchronous");
+            spec["replication"]["number"] = json!(number);
+            spec["replication"]["method"] = json!(method);
+            spec["failover"] = json!({"mode": "automatic", "delay": "0s"});
+        });
+        let pause = if rng.chance(500) { 20_000 } else { 1_500 };
+        stage.pass(rng.below(pause)).await?;
+    }
+    let Some(furthest) = stage.host.with(|world| outrun(world, replicas, rng)) else {
+        return Ok(());
+    };
+    if rng.chance(300) {
+        let member = Some(furthest.clone());
+        stage.request(&Request::Restart { member });
+    }
+    stage.pass(rng.between((100, 2_500))).await?;
+    stage.host.with(|world| {
+        let Some(primary) = world.writers().first().copied() else {
+            return;
+        };
+        if world.containers[primary].member() == furthest || !world.has_other_copy(primary, replicas) {
+            return;
+        }
+        let primary = world.containers[primary].seen.name.clone();
+        if let Some(at) = world.member(&furthest) {
+            let name = world.containers[at].seen.name.clone();
+            let until = world.now + rng.between((5_000, 120_000));
+            world.ports_taken.insert(name, until);
+            world.befall(at, Accident::Crashed);
+        }
+        if let Some(at) = world.find(&primary) {
+            world.befall(at, Accident::VolumeRemoved);
+        }
+    });
+    stage.pass(rng.between((10_000, 60_000))).await
+}
+
+/// All replicas but one fall behind. That one.
+fn outrun(world: &mut World, replicas: u64, rng: &mut Rng) -> Option<String> {
+    let wanted = |name: &str| {
+        let number = name
+            .strip_prefix("replica-")
+            .and_then(|number| number.parse::<u64>().ok());
+        number.is_none_or(|number| number <= replicas)
+    };
+    let is_copy = |at: &usize| world.link(*at).is_some() && wanted(world.containers[*at].member());
+    let copies: Vec<usize> = world.members().into_iter().filter(is_copy).collect();
+    let furthest = *rng.pick(&copies)?;
+    for at in copies {
+        if at != furthest
+            && let Some(server) = world.containers[at].up_mut()
+        {
+            server.receive_lag = 5_000;
+        }
+    }
+    let furthest = world.containers[furthest].member().to_owned();
+    world.tell("accident", || format!("all replicas but {furthest} fall behind"));
+    Some(furthest)
+}
+
+/// The primary dies in the middle of a switchover, and somebody helps it along: he promotes the target himself.
+pub async fn a_target_is_promoted_by_hand(stage: &Stage, rng: &mut Rng, target: String) -> Played {
+    if stage.spec().get("primary").is_some() {
+        return Ok(());
+    }
+    stage.request(&Request::Promote {
+        member: target.clone(),
+        force: false,
+        dry_run: false,
+    });
+    stage.pass(rng.below(500)).await?;
+    stage.host.with(|world| {
+        let Some(primary) = world.writers().first().copied() else {
+            return;
+        };
+        if world.containers[primary].member() == target {
+            return;
+        }
+        world.befall(primary, Accident::Crashed);
+        if let Some(at) = world.member(&target) {
+            world.befall(at, Accident::PromotedByHand);
+        }
+    });
+    stage.pass(rng.below(5_000)).await
+}
