@@ -1,5 +1,7 @@
 //! Whatever happens to a member is put right, and an event says what was found.
 
+use std::net::TcpListener;
+
 use crate::twin;
 use crate::world::{World, docker, replace};
 use serde_json::json;
@@ -235,6 +237,56 @@ fn a_member_that_does_not_stay_up_is_tried_ever_more_slowly_and_reported() {
     ];
     docker(&fix);
     world.until("it streams", |w| streams(w, "replica-1"));
+}
+
+/// Ends a member that leaves words of damage in its log, while another program takes its port.
+fn take_port(world: &mut World, member: &str, port: u16) -> TcpListener {
+    let container = world.container(member);
+    let words = "do $$ begin raise log 'PANIC:  could not locate a valid checkpoint record'; end $$";
+    assert_eq!(world.sql(member, "postgres", words), "");
+    world.kill_agent();
+    docker(&["kill", &container]);
+    world.until("its port is free", |_| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    world.start_agent();
+    listener
+}
+
+#[test]
+fn a_replica_whose_port_another_program_has_is_not_taken_for_damaged() {
+    let mut world = World::ready("port", 1);
+    let port = world.base_port + 1;
+    let listener = take_port(&mut world, "replica-1", port);
+    world.until("it is said", |w| {
+        let (_, reason, message) = w.condition("Ready");
+        reason == "CrashLooping" && message.contains("the engine could not start it")
+    });
+    world.until("it backs off", |w| {
+        w.cli(&["status"]).out.contains("the next start is tried in")
+    });
+    drop(listener);
+    world.until("it streams", |w| streams(w, "replica-1"));
+    assert_eq!(world.volumes().len(), 2, "with the volume that it had");
+}
+
+#[test]
+fn a_primary_whose_port_another_program_has_is_failed_over() {
+    let mut world = World::new("ports", 1);
+    world.spec["failover"] = json!({"mode": "automatic"});
+    world.start();
+    world.wait_ready();
+    world.sql("master", "postgres", "create table t as select 1 as n");
+    world.until("the replica has it", |w| {
+        w.sql("replica-1", "postgres", "select n from t") == "1"
+    });
+    let port = world.base_port;
+    let listener = take_port(&mut world, "master", port);
+    world.until("the replica takes over", |w| w.primary() == "replica-1");
+    assert_eq!(world.sql("replica-1", "postgres", "select n from t"), "1");
+    let told = "the engine could not start it";
+    assert!(world.condition("LastPromotionSucceeded").0 == "True" && world.events().contains(told));
+    drop(listener);
+    world.until("the old primary follows", |w| streams(w, "master"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ type Done<T = ()> = Result<T, Box<dyn Error>>;
 
 /// How many seeds each mutant is played with until one fails. Without a mutant none of them may fail, or it would count for
 /// every mutant.
-const SEEDS: &str = "3000";
+const SEEDS: &str = "10000";
 
 struct Mutant {
     name: String,

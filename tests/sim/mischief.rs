@@ -31,11 +31,13 @@ pub async fn the_furthest_is_out_of_reach(stage: &Stage, rng: &mut Rng) -> Playe
     let Some(furthest) = stage.host.with(|world| outrun(world, replicas, rng)) else {
         return Ok(());
     };
-    if rng.chance(300) {
+    stage.pass(rng.between((100, 2_500))).await?;
+    if rng.chance(400) {
+        // It leaves the set first, and whoever stays in it has to catch up before that counts.
         let member = Some(furthest.clone());
         stage.request(&Request::Restart { member });
+        stage.pass(rng.between((500, 4_500))).await?;
     }
-    stage.pass(rng.between((100, 2_500))).await?;
     stage.host.with(|world| {
         let Some(primary) = world.writers().first().copied() else {
             return;
@@ -72,7 +74,7 @@ fn outrun(world: &mut World, replicas: u64, rng: &mut Rng) -> Option<String> {
         if at != furthest
             && let Some(server) = world.containers[at].up_mut()
         {
-            server.receive_lag = 5_000;
+            server.receive_lag = 8_000;
         }
     }
     let furthest = world.containers[furthest].member().to_owned();

@@ -337,9 +337,8 @@ pub fn halt(view: &View<'_>, member: &str, container: &ContainerObserved, cause:
 pub fn why_down(container: &ContainerObserved, log: &str) -> String {
     let last_words = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
     match (container.state, container.exit_code) {
-        (RunState::Created, _) if !container.error.is_empty() => {
-            format!("the engine could not start it: {}", container.error)
-        }
+        // A start that succeeds clears it (`SetRunning` in the engine's `container/state.go`): it is of the last try.
+        _ if !container.error.is_empty() => format!("the engine could not start it: {}", container.error),
         (RunState::Created, _) => "it was created and never started".to_owned(),
         _ if container.oom_killed => "the kernel killed it for want of memory".to_owned(),
         (_, 0) => "it was stopped".to_owned(),

@@ -349,9 +349,10 @@ fn nobody_takes_over_beside_one_that_left_on_a_timeline_that_would_be_taken_for_
     let off = "replica-1: remember that replica-1 was not promoted, because replica-2 is on timeline 2 of its own; master stays the primary";
     assert_eq!(strayed(stoppable(fenced())).plan().trim(), off);
     assert_eq!(strayed(stopped()).plan().trim(), off);
-    let down = stopped()
-        .kill("replica-2")
-        .control("replica-2", Seen::Known(control(ControlState::ShutDownInRecovery, HERE, 2)));
+    let down = stopped().kill("replica-2").control(
+        "replica-2",
+        Seen::Known(control(ControlState::ShutDownInRecovery, HERE, 2)),
+    );
     assert_eq!(down.plan().trim(), off);
     let forced = strayed(stopped())
         .forced()
