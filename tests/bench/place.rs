@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveVolumeOptions,
@@ -86,8 +87,11 @@ impl Place {
     }
 
     async fn remove_all(&self, label: &str, failures: &mut Vec<String>) -> Done<()> {
-        let mut note =
-            |outcome: Result<(), bollard::errors::Error>| failures.extend(outcome.err().map(|e| e.to_string()));
+        let mut note = |outcome: Result<(), Error>| match outcome {
+            // A client's container removes itself when it ends.
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+            Err(error) => failures.push(error.to_string()),
+        };
         let filter = HashMap::from([("label", vec![label])]);
         let all = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
         for container in self.engine.list_containers(Some(all)).await? {
