@@ -146,7 +146,7 @@ fn ask_to_stop(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
     if !promotion.checkpointed {
         plan.chain(checkpoint(view, promotion));
     }
-    let goes_without = promotion.forced && waited > FORCE_CHECKPOINT_SECS;
+    let goes_without = promotion.forced && view.now - promotion.requested_at > FORCE_CHECKPOINT_SECS;
     if promotion.fenced && (promotion.checkpointed || goes_without) {
         plan.chain(stop(view, promotion));
     }

@@ -57,7 +57,11 @@ fn when_it_has_written_its_checkpoint_it_is_stopped() {
     let of_another = fenced().remember(|memory| memory.apply(&Change::Checkpointed(2)));
     assert!(!stops(&of_another), "that was asked for by another promotion");
     assert!(!stops(&fenced().forced().later(10)));
-    assert!(stops(&fenced().forced().later(11)), "a sick disk may never end it");
+    let without = fenced().forced().later(11);
+    assert!(stops(&without), "a sick disk may never end it");
+    let (id, at) = (1, without.now);
+    let begun = without.remember(|memory| memory.apply(&Change::Stopping { id, at }));
+    assert!(stops(&begun), "its stop has begun, and a step of it failed");
 }
 
 #[test]
