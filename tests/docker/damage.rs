@@ -1,26 +1,12 @@
 //! Replicas whose data is of no use: each gets a new volume, and the old one is kept.
 
-use crate::world::{World, docker, image};
+use crate::engines::in_volume;
+use crate::world::{World, docker};
 
 /// Runs a script on the data of a member whose container does not run, as the server's user.
 fn on_data(world: &World, member: &str, generation: u32, script: &str) {
     let mount = format!("{}:/volume", world.volume(member, generation));
-    let label = "dev-test=docker";
-    docker(&[
-        "run",
-        "--rm",
-        "--label",
-        label,
-        "-u",
-        "postgres",
-        "-v",
-        &mount,
-        "--entrypoint",
-        "sh",
-        &image(),
-        "-c",
-        script,
-    ]);
+    in_volume(&mount, script);
 }
 
 /// Stops a replica, does something to its data, and lets the agent have it back.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::world::{DEADLINE, Output, POLL, run};
+use crate::world::{DEADLINE, Output, POLL, image, run};
 
 /// Runs docker and returns what it printed; it must succeed.
 pub fn docker(arguments: &[&str]) -> String {
@@ -21,6 +21,13 @@ pub fn docker_output(arguments: &[&str]) -> Output {
         ENGINE.set(Some(host));
     }
     run(command.args(arguments))
+}
+
+/// Runs a script as the server's user beside a volume that is mounted as `-v` says. What it printed; it must succeed.
+pub fn in_volume(mount: &str, script: &str) -> String {
+    let label = "dev-test=docker";
+    let run = ["run", "--rm", "--network", "none", "--label", label, "-u", "postgres"];
+    docker(&[&run[..], &["-v", mount, "--entrypoint", "sh", &image(), "-c", script]].concat())
 }
 
 thread_local! {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::world::{World, docker, docker_output};
 
 /// A ready cluster whose replicas have a row.
-fn cluster(test: &str, replicas: u32, change: impl FnOnce(&mut serde_json::Value)) -> World {
+pub fn cluster(test: &str, replicas: u32, change: impl FnOnce(&mut serde_json::Value)) -> World {
     let mut world = World::new(test, replicas);
     change(&mut world.spec);
     world.start();
@@ -27,7 +27,7 @@ fn automatic(test: &str, replicas: u32) -> World {
 }
 
 /// The container and its volume vanish while nobody looks.
-fn lose(world: &mut World, member: &str) {
+pub fn lose(world: &mut World, member: &str) {
     world.kill_agent();
     docker(&["rm", "-f", "-v", &world.container(member)]);
     docker(&["volume", "rm", &world.volume(member, 1)]);

@@ -53,7 +53,7 @@ fn who_was_opened_for_writing_out_of_sight_is_fenced_before_it_comes_back() {
     // What was written to each is still there.
     for member in ["replica-1", "replica-2", "replica-3"] {
         let table = format!("only_on_{}", member.replace('-', "_"));
-        let rows = rows_in(&world, &world.volume(member, 1), &table);
+        let rows = rows_in(&world, member, &table);
         assert!(
             rows.contains("n = \"7\""),
             "what was written to {member} is kept: {rows}"

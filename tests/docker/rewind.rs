@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::by_hand::rows_in;
 use crate::world::{World, docker, docker_output, image};
 
 const OLD_DATA: &str = "/mnt/reconciler-old";
@@ -63,26 +64,7 @@ fn a_replica_that_accepted_writes_is_rewound_in_a_copy_and_its_old_volume_stays_
         "it has no use for it any more"
     );
     // What it wrote is still there for whoever wants to look.
-    let mount = format!("{}:/old", world.volume("replica-1", 1));
-    let show = "cp -a /old/pgdata /tmp/d && rm -f /tmp/d/standby.signal && : >/tmp/d/postgresql.auto.conf && \
-                postgres --single -D /tmp/d -c config_file=/tmp/d/postgresql.conf postgres </tmp/sql";
-    let script = format!("echo 'select who from t' >/tmp/sql && {show}");
-    let label = "dev-test=docker";
-    let old = docker(&[
-        "run",
-        "--rm",
-        "--label",
-        label,
-        "-u",
-        "postgres",
-        "-v",
-        &mount,
-        "--entrypoint",
-        "sh",
-        &image(),
-        "-c",
-        &script,
-    ]);
+    let old = rows_in(&world, "replica-1", "t");
     assert!(old.contains("lost son"), "{old}");
 }
 
