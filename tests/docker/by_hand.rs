@@ -63,7 +63,10 @@ fn a_third_one_that_accepts_writes_calls_a_switchover_off() {
     let (mut command, checkpointer) = held_up(&world);
     assert_eq!(world.sql("replica-2", "postgres", "select pg_promote()"), "t");
     // A look may meet it when it is on its new timeline and does not accept writes yet.
-    assert_called_off(&world, &["replica-2 accepts writes", "replica-2 is on timeline 2 of its own"]);
+    assert_called_off(
+        &world,
+        &["replica-2 accepts writes", "replica-2 is on timeline 2 of its own"],
+    );
     assert!(!command.wait().unwrap().success(), "the command says so");
     // Nobody waits for the checkpoint, and the stop that was to follow it does not.
     let started = world.started_at("master");
