@@ -88,7 +88,7 @@ impl<H: Host> Ground<H> {
     pub async fn objects(&self) -> Objects {
         let ask = Ask {
             uid: self.cluster.uid.clone(),
-            image: self.cluster.spec.image.clone(),
+            images: vec![self.cluster.spec.image.clone()],
             neighbours: true,
             brisk: false,
         };
@@ -96,7 +96,9 @@ impl<H: Host> Ground<H> {
     }
 
     pub async fn image(&self) -> ImageFacts {
-        self.objects().await.image.known().expect("the image is there").clone()
+        let objects = self.objects().await;
+        let image = objects.image(&self.cluster.spec.image);
+        image.known().expect("the image is there").clone()
     }
 
     /// A member's container, if there is one.

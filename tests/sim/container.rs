@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reconciler::model::container::{ContainerObserved, RunState};
+use reconciler::model::container::{ContainerObserved, ContainerSpec, HealthSpec, RunState};
 use reconciler::model::labels;
 
 use super::conf::Conf;
@@ -25,6 +25,12 @@ pub struct Container {
     pub probe_ms: u64,
     /// Whether its port is published.
     pub is_published: bool,
+}
+
+/// How long probes of a container have to fail until it is unhealthy, in ms; for ever without a probe.
+pub fn probe_ms(spec: &ContainerSpec) -> u64 {
+    let until = |health: &HealthSpec| health.interval_secs * 1000 * u64::from(health.retries);
+    spec.health.as_ref().map_or(u64::MAX, until)
 }
 
 /// A delivered file.

@@ -12,7 +12,7 @@ use reconciler::model::plan::{Delivery, EngineOp};
 use reconciler::model::postgres::{RoleAttributes, RoleChange};
 
 use super::conf;
-use super::container::{By, Container, File, Phase};
+use super::container::{self, By, Container, File, Phase};
 use super::volume::{Content, Volume};
 use super::world::World;
 
@@ -182,7 +182,8 @@ impl World {
 
     fn create_container(&mut self, spec: &ContainerSpec, op: &EngineOp) -> Done {
         self.check_secrets(spec);
-        if self.volume(&spec.volume.name).is_none() {
+        let volume = spec.volume.as_ref().map(|volume| volume.name.clone());
+        if volume.as_ref().is_some_and(|name| self.volume(name).is_none()) {
             return Err(failed(FailureKind::NotFound, op, "no such volume"));
         }
         let mut found = spec.labels.clone();
@@ -209,13 +210,13 @@ impl World {
                 health: Health::Pending,
                 networks: BTreeMap::from([(spec.network.clone(), String::new())]),
                 aliases: BTreeMap::from([(spec.network.clone(), spec.aliases.iter().cloned().collect())]),
-                volumes: vec![spec.volume.name.clone()],
+                volumes: volume.into_iter().collect(),
                 limits: spec.limits.clone(),
             },
             files: BTreeMap::new(),
             process: None,
             log: Vec::new(),
-            probe_ms: spec.health.interval_secs * 1000 * u64::from(spec.health.retries),
+            probe_ms: container::probe_ms(spec),
             is_published: !spec.ports.is_empty(),
         });
         self.containers.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));

@@ -33,12 +33,14 @@ fn owner(found: &BTreeMap<String, String>) -> Owner {
 /// The objects of one resource, and if asked for, those of all others.
 pub fn objects(world: &mut World, ask: &Ask) -> Objects {
     let is_ours = |found: &BTreeMap<String, String>| found.get(labels::UID) == Some(&ask.uid);
+    let image = ImageFacts {
+        id: "sha256:17".to_owned(),
+        env: BTreeMap::from([("PG_MAJOR".to_owned(), "17".to_owned())]),
+        volumes: vec!["/var/lib/postgresql/data".to_owned()],
+    };
+    let asked = ask.images.iter();
     let mut objects = Objects {
-        image: Seen::Known(ImageFacts {
-            id: "sha256:17".to_owned(),
-            env: BTreeMap::from([("PG_MAJOR".to_owned(), "17".to_owned())]),
-            volumes: vec!["/var/lib/postgresql/data".to_owned()],
-        }),
+        images: asked.map(|name| (name.clone(), Seen::Known(image.clone()))).collect(),
         ..Objects::default()
     };
     for at in 0..world.containers.len() {

@@ -18,8 +18,8 @@ use crate::model::{SecretRef, Seen};
 pub struct Ask {
     /// The uid whose objects are listed.
     pub uid: String,
-    /// The image whose facts are wanted.
-    pub image: String,
+    /// The images whose facts are wanted.
+    pub images: Vec<String>,
     /// Whether foreign objects are listed too. It costs a full list, so only when something is to be made.
     pub neighbours: bool,
     /// Whether somebody waits for the answer while containers stop and start: then what was seen within the last second and

@@ -65,8 +65,9 @@ pub struct ContainerSpec {
     pub env: BTreeMap<String, String>,
     /// The users' labels and ours, without the hash.
     pub labels: BTreeMap<String, String>,
-    /// The data volume.
-    pub volume: NamedSpec,
+    /// The data volume; none for what keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<NamedSpec>,
     /// Where the data volume is mounted.
     pub mount: String,
     /// A volume of the same member that is mounted beside it, to be read only.
@@ -84,8 +85,9 @@ pub struct ContainerSpec {
     pub stop_signal: String,
     /// Seconds that it may take to stop.
     pub stop_grace_secs: i64,
-    /// The health check.
-    pub health: HealthSpec,
+    /// The health check; none keeps the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSpec>,
     /// CPU and memory.
     pub limits: Limits,
 }
@@ -283,10 +285,23 @@ pub struct Objects {
     pub foreign_volumes: Vec<String>,
     /// Names of foreign networks, looked up together with the neighbours.
     pub foreign_networks: Vec<String>,
-    /// The image that the manifest names.
-    pub image: Seen<ImageFacts>,
+    /// The images that were asked for, by the reference that the manifest says.
+    pub images: BTreeMap<String, Seen<ImageFacts>>,
     /// The file system that holds the volumes.
     pub disk: Seen<Disk>,
+}
+
+impl Objects {
+    /// What an image says of itself; unknown when it was not asked for.
+    pub fn image(&self, reference: &str) -> &Seen<ImageFacts> {
+        static NOT_ASKED_FOR: Seen<ImageFacts> = Seen::Unknown(String::new());
+        self.images.get(reference).unwrap_or(&NOT_ASKED_FOR)
+    }
+
+    /// The container of a name.
+    pub fn container(&self, name: &str) -> Option<&ContainerObserved> {
+        self.containers.iter().find(|container| container.name == name)
+    }
 }
 
 /// A file system.

@@ -122,7 +122,7 @@ impl Realm {
                 health: Health::Pending,
                 networks: BTreeMap::from([(spec.network.clone(), String::new())]),
                 aliases: BTreeMap::new(),
-                volumes: vec![spec.volume.name.clone()],
+                volumes: spec.volume.iter().map(|volume| volume.name.clone()).collect(),
                 limits: spec.limits.clone(),
             },
             files: BTreeMap::new(),

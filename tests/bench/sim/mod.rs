@@ -61,7 +61,8 @@ impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
         let realms = self.realms.borrow();
         let mut objects = realms.get(&ask.uid).map(Realm::objects).unwrap_or_default();
-        objects.image = Seen::Known(image());
+        let asked = ask.images.iter();
+        objects.images = asked.map(|name| (name.clone(), Seen::Known(image()))).collect();
         if ask.neighbours && self.is_crowded.get() {
             for (_, other) in realms.iter().filter(|(uid, _)| **uid != ask.uid) {
                 other.stand_beside(&mut objects);

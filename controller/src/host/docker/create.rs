@@ -57,7 +57,7 @@ pub(super) async fn volume(docker: &Docker, spec: &NamedSpec) -> Result<(), Host
 /// Makes a container, without starting it.
 pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(), HostError> {
     let what = format!("create container {}", spec.name);
-    for volume in std::iter::once(&spec.volume).chain(spec.source.iter().map(|source| &source.volume)) {
+    for volume in spec.volume.iter().chain(spec.source.iter().map(|source| &source.volume)) {
         check_volume(docker, spec, &volume.name, &what).await?;
     }
     let request = async |engine: bollard::Docker| {
@@ -128,7 +128,7 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(labels.into_iter().collect()),
         exposed_ports: Some(spec.ports.iter().map(inner_port).collect()),
-        healthcheck: Some(health(&spec.health)),
+        healthcheck: spec.health.as_ref().map(health),
         stop_signal: Some(spec.stop_signal.clone()),
         stop_timeout: Some(spec.stop_grace_secs),
         host_config: Some(host_config(spec)),
@@ -140,7 +140,7 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
 }
 
 fn host_config(spec: &ContainerSpec) -> HostConfig {
-    let data = mount(&spec.volume, &spec.mount);
+    let data = spec.volume.as_ref().map(|volume| mount(volume, &spec.mount));
     let source = spec.source.as_ref().map(|source| Mount {
         read_only: Some(true),
         ..mount(&source.volume, &source.mount)
@@ -151,7 +151,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         .map(|port| (inner_port(port), Some(vec![binding(port)])));
     HostConfig {
         network_mode: Some(spec.network.clone()),
-        mounts: Some(std::iter::once(data).chain(source).collect()),
+        mounts: Some(data.into_iter().chain(source).collect()),
         port_bindings: Some(bindings.collect()),
         shm_size: (spec.shm_bytes > 0).then_some(spec.shm_bytes),
         memory: Some(spec.limits.memory_bytes),

@@ -45,10 +45,10 @@ pub(super) fn container_spec(name: &str) -> ContainerSpec {
         entrypoint: vec!["/bin/sh".to_owned(), "/etc/reconciler/start".to_owned()],
         env: BTreeMap::from([("PGDATA".to_owned(), "/var/lib/postgresql/data/pgdata".to_owned())]),
         labels: marks(name),
-        volume: NamedSpec {
+        volume: Some(NamedSpec {
             name: name.to_owned(),
             labels: marks(name),
-        },
+        }),
         source: None,
         mount: "/var/lib/postgresql/data".to_owned(),
         network: name.to_owned(),
@@ -61,12 +61,12 @@ pub(super) fn container_spec(name: &str) -> ContainerSpec {
         shm_bytes: 64 << 20,
         stop_signal: "SIGINT".to_owned(),
         stop_grace_secs: 20,
-        health: HealthSpec {
+        health: Some(HealthSpec {
             command: ["/bin/sh", "-c", "exec pg_isready -q -t 3"].map(str::to_owned).to_vec(),
             interval_secs: 1,
             timeout_secs: 5,
             retries: 3,
-        },
+        }),
         limits: Limits {
             nano_cpus: 500_000_000,
             memory_bytes: 256 << 20,
@@ -110,7 +110,7 @@ pub(super) fn named() -> NamedSpec {
 pub(super) fn ask(neighbours: bool) -> Ask {
     Ask {
         uid: NAME.to_owned(),
-        image: image(),
+        images: vec![image()],
         neighbours,
         brisk: false,
     }

@@ -19,11 +19,11 @@ use crate::model::labels;
 pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostError> {
     let ours = format!("{}={}", labels::UID, ask.uid);
     let filter = if ask.neighbours { None } else { Some(ours.as_str()) };
-    let (summaries, volumes, networks, image, disk) = tokio::join!(
+    let (summaries, volumes, networks, images, disk) = tokio::join!(
         summaries(docker, filter),
         volumes(docker, filter),
         networks(docker, filter),
-        image(docker, &ask.image),
+        join_all(ask.images.iter().map(|name| image(docker, name))),
         disk::of_volumes(docker),
     );
     let (ours, neighbours): (Vec<_>, Vec<_>) = summaries?.into_iter().partition(|summary| {
@@ -35,7 +35,7 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
     let mut objects = Objects {
         containers: inspected.into_iter().filter_map(convert::container).collect(),
         neighbours: neighbours.into_iter().map(convert::neighbour).collect(),
-        image,
+        images: ask.images.iter().cloned().zip(images).collect(),
         disk,
         ..Objects::default()
     };
@@ -161,9 +161,6 @@ async fn inspect_all(docker: &Docker, ours: &[ContainerSummary]) -> Result<Vec<C
 }
 
 async fn image(docker: &Docker, name: &str) -> Seen<ImageFacts> {
-    if name.is_empty() {
-        return Seen::Unknown("no image was asked for".to_owned());
-    }
     let what = format!("inspect image {name}");
     let request = async |engine: bollard::Docker| engine.inspect_image(name).await;
     match docker.call(&what, LOOK, request).await {

@@ -110,7 +110,7 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &Image
         entrypoint: vec!["/bin/sh".to_owned(), format!("{}/start", conf::DIRECTORY)],
         env: BTreeMap::from([("PGDATA".to_owned(), place.pgdata)]),
         labels: cluster.labels(Some(member)),
-        volume: volume(cluster, member, generation, image),
+        volume: Some(volume(cluster, member, generation, image)),
         mount: place.mount,
         source: None,
         network: cluster.network_name(),
@@ -120,12 +120,12 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &Image
         // The fast shutdown: open transactions are rolled back, and a checkpoint is written.
         stop_signal: "SIGINT".to_owned(),
         stop_grace_secs: cluster.stop_grace_secs,
-        health: HealthSpec {
+        health: Some(HealthSpec {
             command: vec!["/bin/sh".to_owned(), "-c".to_owned(), probe.to_owned()],
             interval_secs: cluster.probe_interval_secs,
             timeout_secs: 5,
             retries: cluster.spec.health.retries,
-        },
+        }),
         limits: cluster.limits.clone(),
     }
 }

@@ -9,7 +9,7 @@ use super::cluster::Cluster;
 use super::memory::Memory;
 use super::{conf, control, desired};
 use crate::host::{Ask, HostError, Reads};
-use crate::model::container::{ContainerObserved, Health, Objects, ProcessState, RunState};
+use crate::model::container::{ContainerObserved, Health, ImageFacts, Objects, ProcessState, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
 use crate::model::postgres::{Control, ControlState, Down, PgQuestion, Server, Sizes};
@@ -87,7 +87,7 @@ pub async fn observe<R: Reads>(
 ) -> Result<Observed, HostError> {
     let mut ask = Ask {
         uid: cluster.uid.clone(),
-        image: cluster.spec.image.clone(),
+        images: vec![cluster.spec.image.clone()],
         neighbours: false,
         brisk: memory.promotion.is_some(),
     };
@@ -201,13 +201,14 @@ async fn look<R: Reads>(
     };
     // Of another member that does not answer SQL it has to be known whether it takes writes.
     let is_primary = memory.primary.as_deref() == Some(member);
+    let image = objects.image(&cluster.spec.image);
     match container.state {
         RunState::Running => {
             // Its last word is in the control file before the engine has cleaned up behind it, and an address that is
             // being taken away answers nobody.
             let is_leaving = memory.promotion.as_ref().is_some_and(|p| p.from == member);
             if is_leaving {
-                (seen.control, _) = control_of(host, objects, container).await;
+                (seen.control, _) = control_of(host, image, container).await;
             }
             let has_left = matches!(&seen.control, Seen::Known(control) if control.state == ControlState::ShutDown);
             seen.server = match target(cluster, container) {
@@ -230,11 +231,11 @@ async fn look<R: Reads>(
             let is_cut_off = target(cluster, container).is_none();
             let is_shut = matches!(seen.server, Server::Down(Down::PasswordRejected, _));
             if is_shut || is_cut_off && !is_primary {
-                (seen.control, _) = control_of(host, objects, container).await;
+                (seen.control, _) = control_of(host, image, container).await;
             }
         }
         RunState::Exited | RunState::Created => {
-            (seen.control, seen.damage) = control_of(host, objects, container).await;
+            (seen.control, seen.damage) = control_of(host, image, container).await;
             // Only where the record is lost does the last role matter: it says who was the primary.
             if memory.primary.is_none() {
                 let role = format!("{}/role", conf::DIRECTORY);
@@ -251,7 +252,7 @@ async fn look<R: Reads>(
         RunState::Paused => {
             seen.server = Server::Down(Down::NoAnswer, "its container is paused".to_owned());
             if !is_primary {
-                (seen.control, _) = control_of(host, objects, container).await;
+                (seen.control, _) = control_of(host, image, container).await;
             }
         }
         RunState::Between => {
@@ -264,7 +265,7 @@ async fn look<R: Reads>(
 /// The control file, and what is wrong with one that was read and is none.
 async fn control_of<R: Reads>(
     host: &R,
-    objects: &Objects,
+    image: &Seen<ImageFacts>,
     container: &ContainerObserved,
 ) -> (Seen<Control>, Option<String>) {
     let read = async |pgdata: &str| {
@@ -278,7 +279,7 @@ async fn control_of<R: Reads>(
             Seen::Unknown(why) => (Seen::Unknown(why), None),
         }
     };
-    if let Some(image) = objects.image.known() {
+    if let Some(image) = image.known() {
         return read(&desired::data_place(image).pgdata).await;
     }
     // The image that the manifest names may be missing while the container of another one is there.

@@ -74,7 +74,7 @@ pub async fn measure<R: Reads>(
     if let Some(main) = primary.map(|facts| facts.lsn) {
         observed.lags = lags(cluster, observed, main, before, now);
     }
-    filling.extend(rewinds(host, memory, observed).await);
+    filling.extend(rewinds(host, (cluster, memory), observed).await);
     let fills = filling.into_iter().map(|(member, (done, total))| {
         let first = before.fills.get(&member).filter(|fill| fill.done <= done);
         let (since, from) = first.map_or((now, done), |fill| (fill.since, fill.from));
@@ -134,9 +134,13 @@ fn lag(before: Option<&Lag>, bytes: u64, replayed: Lsn, now: i64) -> Lag {
 }
 
 /// What `pg_rewind` says of its progress, where one runs.
-async fn rewinds<R: Reads>(host: &R, memory: &Memory, observed: &Observed) -> BTreeMap<String, (u64, u64)> {
+async fn rewinds<R: Reads>(
+    host: &R,
+    (cluster, memory): (&Cluster, &Memory),
+    observed: &Observed,
+) -> BTreeMap<String, (u64, u64)> {
     let mut found = BTreeMap::new();
-    let Some(image) = observed.objects.image.known() else {
+    let Some(image) = observed.objects.image(&cluster.spec.image).known() else {
         return found;
     };
     let path = format!("{}.partial.log", desired::data_place(image).pgdata);

@@ -43,7 +43,7 @@ pub fn image<'a>(view: &View<'a>, plan: &mut Plan<Change>) -> Option<&'a ImageFa
     let subject = &view.cluster.name;
     let name = &view.cluster.spec.image;
     let mut said = Plan::default();
-    match &view.observed.objects.image {
+    match view.observed.objects.image(name) {
         Seen::Known(image) => return Some(image),
         Seen::Unknown(why) => said.wait(subject, format!("image {name} could not be looked at: {why}")),
         Seen::Absent if view.cluster.spec.pull_policy == PullPolicy::Never => said.block(

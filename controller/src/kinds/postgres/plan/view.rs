@@ -78,7 +78,7 @@ impl<'a> View<'a> {
 
     /// What the image says of itself.
     pub fn image(&self) -> Option<&'a ImageFacts> {
-        self.observed.objects.image.known()
+        self.observed.objects.image(&self.cluster.spec.image).known()
     }
 
     /// What a member's server answered.

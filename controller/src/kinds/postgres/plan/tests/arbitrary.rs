@@ -196,8 +196,8 @@ pub fn worlds() -> impl Strategy<Value = World> {
         world.memory.primary = primary.map(str::to_owned);
         world.memory.system_identifier = system;
         match image {
-            0 => world.observed.objects.image = Seen::Absent,
-            1 => world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned()),
+            0 => world.see_image(Seen::Absent),
+            1 => world.see_image(Seen::Unknown("the engine timed out".to_owned())),
             _ => {}
         }
         world

@@ -69,7 +69,7 @@ fn the_identity_is_remembered_when_the_first_member_answers() {
 #[test]
 fn a_missing_image_is_pulled_once_for_all_members() {
     let mut world = World::new(1).healthy().remove("master").remove("replica-1");
-    world.observed.objects.image = Seen::Absent;
+    world.see_image(Seen::Absent);
     insta::assert_snapshot!(world.plan(), @r"
     pg: pull image postgres:17, because it is missing
     replica-1: waiting, master has to answer before a replica can be seeded
@@ -79,7 +79,7 @@ fn a_missing_image_is_pulled_once_for_all_members() {
 #[test]
 fn a_missing_image_that_must_not_be_pulled_is_an_obstacle() {
     let mut world = founded(0).edit(|spec| spec.pull_policy = PullPolicy::Never);
-    world.observed.objects.image = Seen::Absent;
+    world.see_image(Seen::Absent);
     insta::assert_snapshot!(world.plan(), @r"
     pg: blocked, image postgres:17 is missing and spec.pullPolicy is Never; load it, or change the policy
     pg: waiting, a member has to answer before the new configuration can be checked
@@ -89,7 +89,7 @@ fn a_missing_image_that_must_not_be_pulled_is_an_obstacle() {
 #[test]
 fn nothing_is_made_of_an_image_that_could_not_be_looked_at() {
     let mut world = founded(1);
-    world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned());
+    world.see_image(Seen::Unknown("the engine timed out".to_owned()));
     insta::assert_snapshot!(world.plan(), @r"
     pg: waiting, image postgres:17 could not be looked at: the engine timed out
     replica-1: waiting, master has to answer before a replica can be seeded
@@ -100,7 +100,7 @@ fn nothing_is_made_of_an_image_that_could_not_be_looked_at() {
 #[test]
 fn an_unknown_image_is_no_reason_to_recreate_or_to_leave_a_member_down() {
     let mut world = World::new(1).healthy().stop("master");
-    world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned());
+    world.see_image(Seen::Unknown("the engine timed out".to_owned()));
     insta::assert_snapshot!(world.plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
@@ -187,7 +187,7 @@ fn another_major_version_never_gets_an_existing_volume() {
         .edit(|spec| spec.image = "postgres:18".to_owned());
     let mut newer = image();
     newer.env.insert("PG_MAJOR".to_owned(), "18".to_owned());
-    world.observed.objects.image = Seen::Known(newer);
+    world.see_image(Seen::Known(newer));
     insta::assert_snapshot!(world.plan(), @"master: blocked, its volume was initialised by PostgreSQL 17 and image postgres:18 is 18, which cannot read it. Put the old image back; to move, start a second cluster with the new image and load a dump into it");
     insta::assert_snapshot!(world.clone().remove("master").plan(), @"master: blocked, its volume was initialised by PostgreSQL 17 and image postgres:18 is 18, which cannot read it. Put the old image back; to move, start a second cluster with the new image and load a dump into it");
     // The old container is still good for the old volume.

@@ -92,7 +92,7 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, address: &str
             (cluster.service_network_name(), address.replace("10.0.0", "10.0.1")),
         ]),
         aliases: BTreeMap::from([(spec.network, BTreeSet::from([member.to_owned()]))]),
-        volumes: vec![spec.volume.name],
+        volumes: spec.volume.into_iter().map(|volume| volume.name).collect(),
         limits: Limits::default(),
     }
 }

@@ -20,7 +20,7 @@ use crate::model::postgres::{Down, Server, SqlOp};
 
 /// The engine lists its objects and tells nothing else.
 fn blind(mut world: World) -> World {
-    world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned());
+    world.see_image(Seen::Unknown("the engine timed out".to_owned()));
     for seen in world.observed.members.values_mut() {
         seen.server = Server::Down(Down::NoAnswer, "timeout".to_owned());
         seen.control = Seen::Unknown("the engine timed out".to_owned());

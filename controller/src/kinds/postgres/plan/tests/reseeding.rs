@@ -129,7 +129,7 @@ fn a_replica_without_a_future_serves_on_while_the_primary_is_down() {
 #[test]
 fn a_stopped_container_is_never_started_on_the_volume_that_was_given_up() {
     let mut world = remembering(lost()).stop("replica-1");
-    world.observed.objects.image = Seen::Unknown("the engine timed out".to_owned());
+    world.see_image(Seen::Unknown("the engine timed out".to_owned()));
     insta::assert_snapshot!(world.plan(), @r"
     replica-1: remove container, because it gets a new volume: the primary no longer has the WAL that it needs
     pg: waiting, image postgres:17 could not be looked at: the engine timed out

@@ -14,7 +14,7 @@ use super::super::super::spec::{PostgresCluster, Scalar};
 use super::super::{View, plan};
 use super::parts::{container, facts, floor, seen};
 pub use super::parts::{control, image, login, slot, standby};
-use crate::model::container::{ContainerObserved, Disk, Health, Neighbour, RunState};
+use crate::model::container::{ContainerObserved, Disk, Health, ImageFacts, Neighbour, RunState};
 use crate::model::plan::Plan;
 use crate::model::postgres::{Control, ControlState, Down, PgFacts, Server};
 use crate::model::{Lsn, Seen};
@@ -37,18 +37,25 @@ impl World {
     pub fn new(replicas: u32) -> Self {
         let spec = serde_json::from_value(json!({"image": "postgres:17", "replicas": replicas})).expect("a valid spec");
         let mut observed = Observed::default();
-        observed.objects.image = Seen::Known(image());
         observed.objects.disk = Seen::Known(Disk {
             path: "/var/lib/docker/volumes".to_owned(),
             free_bytes: 100 << 30,
             total_bytes: 200 << 30,
         });
-        World {
+        let mut world = World {
             cluster: Cluster::new("pg", "uid-1", 1, spec).expect("a valid cluster"),
             observed,
             memory: Memory::default(),
             now: NOW,
-        }
+        };
+        world.see_image(Seen::Known(image()));
+        world
+    }
+
+    /// What the engine says of the manifest's image.
+    pub fn see_image(&mut self, seen: Seen<ImageFacts>) {
+        let reference = self.cluster.spec.image.clone();
+        self.observed.objects.images.insert(reference, seen);
     }
 
     /// All is as it should be, and `master` is the primary.
