@@ -34,7 +34,7 @@ fn every_example_is_valid_and_says_what_is_wanted() {
             generation: 1,
         };
         let wanted = match document.kind.as_str() {
-            Postgres::NAME => Postgres::wanted(identity, document.spec.clone()).map(drop),
+            Postgres::NAME => Postgres::wanted(identity, document.spec.clone(), &document.files).map(drop),
             other => panic!("{}: this test does not know the kind {other}", document.file),
         };
         assert_eq!(wanted, Ok(()), "{}:{}", document.file, document.line);

@@ -163,6 +163,7 @@ impl Stage {
             labels: Default::default(),
             annotations: Default::default(),
             spec: self.spec.borrow().clone(),
+            files: Default::default(),
             file: "pg.yaml".to_owned(),
             line: 1,
         };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use tracing::warn;
 
@@ -14,9 +15,12 @@ use crate::manifest::load::{Document, Loaded, load};
 use crate::store::Record;
 
 impl<H: Reads + Writes + Debug + 'static> Agent<H> {
-    /// Reads the manifests anew.
-    pub fn rescan(&self) {
-        self.take(load(&self.paths, &kinds::schemas()));
+    /// Reads the manifests anew. The folders that they name beside themselves.
+    pub fn rescan(&self) -> Vec<PathBuf> {
+        let loaded = load(&self.paths, &kinds::schemas());
+        let folders = loaded.folders.clone();
+        self.take(loaded);
+        folders
     }
 
     /// Takes what the manifests say.

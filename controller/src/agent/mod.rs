@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod manifests;
+pub mod peers;
 pub mod queue;
 pub mod runner;
 pub mod view;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use self::clock::Clock;
+use self::peers::Faces;
 use self::queue::Queue;
 use self::runner::{Run, Runner};
 use crate::host::docker::EngineEvent;
@@ -46,6 +48,8 @@ pub struct Shared<H> {
     pub clock: Clock,
     /// Whose turn it is.
     pub queue: Queue,
+    /// What resources show to each other.
+    pub faces: Faces,
     /// Passes made since the start.
     pub passes: Cell<u64>,
 }
@@ -85,6 +89,7 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
             secrets,
             clock,
             queue: Queue::default(),
+            faces: Faces::default(),
             passes: Cell::new(0),
         });
         let agent = Rc::new(Agent {
@@ -160,6 +165,7 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
             return;
         }
         self.runners.borrow_mut().remove(key);
+        self.shared.part(key);
         info!(kind = key.0, name = key.1, "deleted");
         // It may be declared again meanwhile.
         self.rescan();

@@ -16,7 +16,9 @@ use super::clock::Clock;
 use super::view::ReplyView;
 use super::{Key, Shared};
 use crate::host::{Ask, FailureKind, HostError, Reads, Writes};
-use crate::kinds::{Identity, Kind, Request, Scene, teardown};
+use crate::kinds::peers::Peer;
+use crate::kinds::{Identity, Kind, Look, Request, Scene, teardown};
+use crate::model::Seen;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::{Status, date_conditions};
 use crate::store::Record;
@@ -93,6 +95,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
                 K::Memory::default()
             }),
         };
+        shared.meet(peer::<K>(&record), K::IS_ONLOOKER);
         let state = State {
             clock: shared.clock,
             wanted: wanted::<K>(&record),
@@ -128,13 +131,24 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
     }
 }
 
+/// A resource as others see it before it was looked at.
+fn peer<K: Kind>(record: &Record) -> Peer {
+    Peer {
+        kind: K::NAME,
+        name: record.name.clone(),
+        labels: record.labels.clone(),
+        is_leaving: record.deleting.is_some(),
+        face: Seen::default(),
+    }
+}
+
 fn wanted<K: Kind>(record: &Record) -> Result<Rc<K::Wanted>, String> {
     let identity = Identity {
         name: record.name.clone(),
         uid: record.uid.clone(),
         generation: record.generation,
     };
-    K::wanted(identity, record.spec.clone()).map(Rc::new)
+    K::wanted(identity, record.spec.clone(), &record.files).map(Rc::new)
 }
 
 impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
@@ -167,7 +181,15 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             (wanted, state.memory.clone(), Rc::clone(&state.observed), deep)
         };
         let now = || self.shared.clock.now();
-        let look = || K::observe(&self.shared.host, &wanted, &memory, &before, deep, now());
+        let peers = self.shared.others(&self.key);
+        let look = || {
+            let look = Look {
+                deep,
+                now: now(),
+                peers: &peers,
+            };
+            K::observe(&self.shared.host, &wanted, &memory, &before, look)
+        };
         // A look may wait for a server that is just going down; the news of its end is better than its silence. Once is
         // enough: whoever is interrupted all the time sees nothing.
         let observed = tokio::select! {
@@ -195,10 +217,12 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             };
             let plan = K::plan(&scene);
             let status = K::status(&scene, &plan);
+            let face = K::face(&scene, &status);
             let planned: BTreeSet<String> = plan.actions().map(act::step).collect();
             state.backoff.retain(|step| planned.contains(step));
             state.tell(status);
             state.plan = plan.clone();
+            self.shared.show(&self.key, face);
             plan
         };
         if let Some(delay) = plan.look_again {

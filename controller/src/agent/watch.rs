@@ -29,22 +29,22 @@ impl<H: Reads + Writes + Debug + 'static> Agent<H> {
     pub async fn watch(self: Rc<Self>) {
         let (hint, mut hints) = unbounded_channel();
         let mut watcher = Ears::new(hint);
-        watcher.listen(&self.paths);
-        let mut last = fingerprint(&self.paths);
-        self.rescan();
+        let mut last = fingerprint(&self.paths, &[]);
+        let mut folders = self.rescan();
+        watcher.listen(&self.paths, &folders);
         loop {
             if timeout(ROUND, hints.recv()).await.is_ok() {
                 end_of_burst(&mut hints).await;
             }
-            let next = fingerprint(&self.paths);
+            let next = fingerprint(&self.paths, &folders);
             if next == last {
                 continue;
             }
             last = next;
             debug!("the manifests changed");
-            self.rescan();
+            folders = self.rescan();
             // What was watched may have been replaced by another directory of the same name.
-            watcher.listen(&self.paths);
+            watcher.listen(&self.paths, &folders);
         }
     }
 }
@@ -77,14 +77,14 @@ impl Ears {
         }
     }
 
-    fn listen(&mut self, paths: &[PathBuf]) {
+    fn listen(&mut self, paths: &[PathBuf], folders: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
         for path in std::mem::take(&mut self.watched) {
             let _ = watcher.unwatch(&path);
         }
-        for path in paths {
+        for path in paths.iter().chain(folders) {
             // A watch on a file is blind after an editor's rename, so its directory is watched; of a directory the
             // parent too, for when it is replaced as a whole.
             let parent = path

@@ -12,10 +12,11 @@ use crate::agent::clock::Clock;
 use crate::agent::view::PlanView;
 use crate::host::real::RealHost;
 use crate::host::{EngineRead, FailureKind, HostError, Secrets};
+use crate::kinds::peers::{Peer, Peers};
 use crate::kinds::postgres::Postgres;
-use crate::kinds::{Identity, Kind, Scene};
+use crate::kinds::{Identity, Kind, Look, Scene};
 use crate::manifest::load::Document;
-use crate::model::SecretRef;
+use crate::model::{SecretRef, Seen};
 use crate::store::{self, Record, SecretFiles};
 
 /// Prints the plan. Exit code 0 when all is as wanted, 3 when something is to be done, waited for or decided.
@@ -76,6 +77,7 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
     let records = store::look(state_dir).map_err(failed)?;
     let owners = host.owners().await.map_err(failed)?;
     let mut plans = Vec::new();
+    let mut peers = Peers::default();
     for document in documents {
         let record = records
             .iter()
@@ -87,7 +89,7 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
         // No object carries this one: nothing of the resource exists.
         let uid = uid.unwrap_or_else(|| "none".to_owned());
         let plan = match document.kind.as_str() {
-            Postgres::NAME => one::<Postgres>(&host, document, record, uid).await?,
+            Postgres::NAME => one::<Postgres>(&host, document, (record, uid), &mut peers).await?,
             other => return Err(failed(format!("there is no kind {other}"))),
         };
         plans.push(plan);
@@ -98,16 +100,16 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
 async fn one<K: Kind>(
     host: &RealHost,
     document: &Document,
-    record: Option<&Record>,
-    uid: String,
+    (record, uid): (Option<&Record>, String),
+    peers: &mut Peers,
 ) -> Result<PlanView, CommandError> {
-    let changed = record.is_none_or(|r| r.spec != document.spec);
+    let changed = record.is_none_or(|r| r.spec != document.spec || r.files != document.files);
     let identity = Identity {
         name: document.name.clone(),
         uid,
         generation: record.map_or(0, |r| r.generation) + u64::from(changed),
     };
-    let wanted = K::wanted(identity, document.spec.clone()).map_err(failed)?;
+    let wanted = K::wanted(identity, document.spec.clone(), &document.files).map_err(failed)?;
     let memory = record.map(|r| r.memory.clone()).filter(|m| !m.is_null());
     let memory: K::Memory = memory
         .map(serde_json::from_value)
@@ -119,16 +121,28 @@ async fn one<K: Kind>(
         &wanted,
         &memory,
         &K::Observed::default(),
-        true,
-        Clock::Machine.now(),
+        Look {
+            deep: true,
+            now: Clock::Machine.now(),
+            peers,
+        },
     )
     .await
     .map_err(failed)?;
-    let plan = K::plan(&Scene {
+    let scene = Scene {
         wanted: &wanted,
         observed: &observed,
         memory: &memory,
         now: Clock::Machine.now(),
+    };
+    let plan = K::plan(&scene);
+    let face = K::face(&scene, &K::status(&scene, &plan));
+    peers.0.push(Peer {
+        kind: K::NAME,
+        name: document.name.clone(),
+        labels: document.labels.clone(),
+        is_leaving: false,
+        face: face.map_or_else(Seen::default, Seen::Known),
     });
     Ok(PlanView {
         kind: document.kind.clone(),

@@ -2,9 +2,11 @@
 //! [`schemas`] the table that lists them. To add a kind is to add a folder, a line in the table, and a line where the
 //! agent dispatches (`agent::pass`).
 
+pub mod peers;
 pub mod postgres;
 pub mod teardown;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Debug;
 
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::peers::{Face, Peers};
 use crate::host::{HostError, Reads};
 use crate::manifest::load::KindSchema;
 use crate::model::plan::{Action, Plan};
@@ -26,6 +29,17 @@ pub struct Identity {
     pub uid: String,
     /// The generation of its spec; grows with every change of it.
     pub generation: u64,
+}
+
+/// How to look, and what else is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// Whether to look at what is costly and seldom changes.
+    pub deep: bool,
+    /// Seconds since the epoch.
+    pub now: i64,
+    /// The other resources.
+    pub peers: &'a Peers,
 }
 
 /// Everything that a decision rests on.
@@ -158,18 +172,20 @@ pub trait Kind: Debug + 'static {
     /// A change of what is remembered.
     type Change: Debug + Clone + fmt::Display;
 
+    /// Whether what others show changes what is wanted of it.
+    const IS_ONLOOKER: bool = false;
+
     /// Its entry in the table of kinds.
     fn schema() -> KindSchema;
-    /// Builds what is wanted from a spec that the loader has accepted.
-    fn wanted(identity: Identity, spec: Value) -> Result<Self::Wanted, String>;
-    /// Looks at the world. `deep` asks for what is costly and seldom changes.
+    /// Builds what is wanted from a spec, and the files that it names, that the loader has accepted.
+    fn wanted(identity: Identity, spec: Value, files: &BTreeMap<String, String>) -> Result<Self::Wanted, String>;
+    /// Looks at the world.
     fn observe<R: Reads>(
         host: &R,
         wanted: &Self::Wanted,
         memory: &Self::Memory,
         before: &Self::Observed,
-        deep: bool,
-        now: i64,
+        look: Look<'_>,
     ) -> impl Future<Output = Result<Self::Observed, HostError>>;
     /// Works out what to do next.
     fn plan(scene: &Scene<'_, Self>) -> Plan<Self::Change>;
@@ -183,6 +199,11 @@ pub trait Kind: Debug + 'static {
     fn is_news(change: &Self::Change) -> bool;
     /// What to tell the user.
     fn status(scene: &Scene<'_, Self>, plan: &Plan<Self::Change>) -> Status;
+    /// What it shows to others.
+    fn face(scene: &Scene<'_, Self>, status: &Status) -> Option<Face> {
+        let _ = (scene, status);
+        None
+    }
     /// Answers a request.
     fn request(scene: &Scene<'_, Self>, request: &Request) -> Reply<Self::Change>;
 }

@@ -85,6 +85,24 @@ fn list_directory(directory: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
+/// The files of a folder whose names end so, in the order of their names.
+pub fn list_folder(directory: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_hidden = name.starts_with(['.', '#']);
+        if !is_hidden && endings.iter().any(|ending| name.ends_with(ending)) {
+            found.push(path);
+        }
+        if found.len() > MAX_FILES {
+            return Err(format!("more than {MAX_FILES} files"));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Leaves out what is hidden, and what editors put beside the file they edit: `.#a.yaml`, `#a.yaml#`, `a.yaml~`,
 /// `.a.yaml.swp`, `4913`.
 fn is_manifest_name(name: &str) -> bool {
@@ -143,8 +161,8 @@ fn not_regular(metadata: &Metadata) -> Finding {
         .help("name a regular file, or give the text on standard input with `-f -`")
 }
 
-/// SHA-256, in hexadecimal, over the names and contents of all files and over what went wrong.
-pub fn fingerprint(paths: &[PathBuf]) -> String {
+/// SHA-256, in hexadecimal, over the names and contents of all files, of those in `folders` too, and over what went wrong.
+pub fn fingerprint(paths: &[PathBuf], folders: &[PathBuf]) -> String {
     let mut hash = Sha256::new();
     // The length before each part keeps `ab` + `c` apart from `a` + `bc`.
     let mut add = |part: &[u8]| {
@@ -152,12 +170,18 @@ pub fn fingerprint(paths: &[PathBuf]) -> String {
         hash.update(part);
     };
     let listing = list(paths);
-    let mut files: Vec<&Listed> = listing.files.iter().collect();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut files: Vec<PathBuf> = listing.files.into_iter().map(|file| file.path).collect();
+    for folder in folders {
+        match list_folder(folder, &[""]) {
+            Ok(found) => files.extend(found.into_iter().filter(|path| path.is_file())),
+            Err(reason) => add(reason.as_bytes()),
+        }
+    }
+    files.sort();
     let mut budget_bytes = MAX_TOTAL_BYTES;
-    for file in files {
-        add(file.shown.as_bytes());
-        match read(&file.path, &mut budget_bytes) {
+    for path in files {
+        add(path.as_os_str().as_encoded_bytes());
+        match read(&path, &mut budget_bytes) {
             Ok(bytes) => {
                 add(b"read");
                 add(&bytes);

@@ -1,13 +1,14 @@
 //! From files to documents: every stage in its order, over one text or over all files of the paths.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Finding, Span};
 use super::envelope::{self, Envelope};
+use super::folders::{self, Folder, Found};
 use super::tree::Parsed;
 use super::{check, files, text, tree};
 
@@ -23,6 +24,8 @@ pub struct KindSchema {
     pub schema: Value,
     /// Rules between fields. Called with the document's name and a spec that fits the schema.
     pub validate: fn(name: &str, spec: &Value) -> Vec<Problem>,
+    /// The folders that a spec may name.
+    pub folders: &'static [Folder],
 }
 
 /// What a kind's own rules object to.
@@ -60,6 +63,8 @@ pub struct Document {
     pub annotations: BTreeMap<String, String>,
     /// The spec as it is written, without defaults; fits the kind's schema and rules.
     pub spec: Value,
+    /// The texts of the files in the folders that the spec names, by folder and name.
+    pub files: BTreeMap<String, String>,
     /// The file that it is in, as the user named it.
     pub file: String,
     /// The line that it begins in, counted from 1.
@@ -81,6 +86,8 @@ pub struct Loaded {
     pub unusable: Vec<(String, String)>,
     /// Why a path as such says nothing: gone, unreadable, or without any manifest.
     pub missing: Option<String>,
+    /// The folders that documents name, whether they can be read or not.
+    pub folders: Vec<PathBuf>,
 }
 
 /// Loads files and directories. A directory is not searched below its first level.
@@ -124,10 +131,11 @@ pub fn load_text(file: &str, text: &[u8], kinds: &[KindSchema]) -> Loaded {
     loader.finish()
 }
 
-/// A hash, in hexadecimal, of everything that [`load`] would read: as long as it stays, loading again is of no use.
+/// A hash, in hexadecimal, of everything that [`load`] would read when it named `folders` the last time: as long as it
+/// stays, loading again is of no use.
 #[must_use]
-pub fn fingerprint(paths: &[PathBuf]) -> String {
-    files::fingerprint(paths)
+pub fn fingerprint(paths: &[PathBuf], folders: &[PathBuf]) -> String {
+    files::fingerprint(paths, folders)
 }
 
 struct Loader<'k> {
@@ -202,12 +210,15 @@ impl<'k> Loader<'k> {
         let mut findings = parsed.findings.clone();
         let envelope = envelope::read(&parsed.root, self.kinds, &mut findings);
         let mut spec = Value::Null;
+        let mut found = Found::default();
         if let (Some(kind), Some(entry)) = (envelope.kind, envelope.spec) {
             let checked = check::check(&kind.schema, &entry.value, entry.key_span);
             spec = checked.value;
             findings.extend(checked.findings);
             if let (true, Some(name)) = (parsed.findings.is_empty(), &envelope.name) {
                 findings.extend(own_rules(kind, name, &spec, entry));
+                found = folders::read(kind.folders, &spec, Path::new(file));
+                findings.extend(misnamed(&mut found, entry));
             }
         }
         let resource = envelope.resource();
@@ -217,7 +228,13 @@ impl<'k> Loader<'k> {
         let line = parsed.root.span.at.line;
         // In the order of the file, so that people can work from top to bottom.
         findings.sort_by_key(|finding| finding.span.map(|span| span.at));
-        let valid = findings.is_empty() && whole;
+        let valid = findings.is_empty() && found.diagnostics.is_empty() && whole;
+        let of_files = found.diagnostics.into_iter();
+        self.loaded.diagnostics.extend(of_files.map(|diagnostic| Diagnostic {
+            resource: resource.clone(),
+            ..diagnostic
+        }));
+        self.loaded.folders.extend(found.folders);
         for finding in findings {
             self.loaded
                 .diagnostics
@@ -234,6 +251,7 @@ impl<'k> Loader<'k> {
             labels: envelope.labels,
             annotations: envelope.annotations,
             spec,
+            files: found.files,
             file: file.to_owned(),
             line,
         });
@@ -270,6 +288,17 @@ impl<'k> Loader<'k> {
         loaded.unusable = unusable.into_iter().collect();
         loaded
     }
+}
+
+/// What is wrong with folders, where the manifest names them.
+fn misnamed(found: &mut Found, entry: &tree::Entry) -> Vec<Finding> {
+    let findings = std::mem::take(&mut found.findings).into_iter();
+    findings
+        .map(|(path, finding)| Finding {
+            span: Some(check::locate(&entry.value, entry.key_span, &path, false)),
+            ..finding
+        })
+        .collect()
 }
 
 fn own_rules(kind: &KindSchema, name: &str, spec: &Value, entry: &tree::Entry) -> Vec<Finding> {

@@ -14,6 +14,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod envelope;
 mod files;
+pub mod folders;
 pub mod load;
 pub mod quantity;
 mod scalar;

@@ -24,6 +24,9 @@ pub struct Record {
     pub generation: u64,
     /// The last spec that was valid.
     pub spec: Value,
+    /// The texts of the files in the folders that it names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// The manifest's labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -70,6 +73,7 @@ impl Record {
             uid: uid.to_owned(),
             generation: 0,
             spec: Value::Null,
+            files: BTreeMap::new(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             file: String::new(),

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 
 use reconciler::execute;
+use reconciler::kinds::peers::Peers;
 use reconciler::kinds::postgres::Postgres;
 use reconciler::kinds::postgres::cluster::Cluster;
 use reconciler::kinds::postgres::memory::Memory;
 use reconciler::kinds::postgres::observe::Observed;
-use reconciler::kinds::{Identity, Kind, Scene};
+use reconciler::kinds::{Identity, Kind, Look, Scene};
 use serde_json::json;
 
 use super::SimHost;
@@ -112,7 +113,13 @@ impl Resident {
     /// Looks, plans, tells and acts. Whether all is as it should be and nothing was left to do.
     async fn pass(&mut self, host: &SimHost, now: i64) -> Done<bool> {
         let (wanted, before) = (&self.wanted, &self.observed);
-        let observed = Postgres::observe(host, wanted, &self.memory, before, false, now).await?;
+        let peers = Peers::default();
+        let look = Look {
+            deep: false,
+            now,
+            peers: &peers,
+        };
+        let observed = Postgres::observe(host, wanted, &self.memory, before, look).await?;
         let scene = Scene::<Postgres> {
             wanted,
             observed: &observed,
@@ -161,5 +168,5 @@ fn wanted(number: usize, generation: u64, log_min_duration_ms: u64) -> Done<Clus
         },
         "databases": [{"name": "mydb", "extensions": ["pg_stat_statements"]}],
     });
-    Ok(Postgres::wanted(identity, spec)?)
+    Ok(Postgres::wanted(identity, spec, &Default::default())?)
 }

@@ -140,6 +140,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
         }
         state.record.deleting = Some(Deleting { purge_data });
         self.0.save(&mut state).map_err(|e| e.to_string())?;
+        self.0.shared.meet(super::peer::<K>(&state.record), K::IS_ONLOOKER);
         drop(state);
         info!(name = self.0.key.1, purge_data, "deletion was requested");
         self.0.shared.queue.wake(&self.0.key, Duration::ZERO);

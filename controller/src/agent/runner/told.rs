@@ -159,7 +159,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
     /// Takes a valid document: a spec that differs from the recorded one is a new generation.
     pub(super) fn declare(self: &Rc<Self>, document: &Document) {
         let mut state = self.state.borrow_mut();
-        let changed = state.record.spec != document.spec;
+        let changed = state.record.spec != document.spec || state.record.files != document.files;
         let record = &mut state.record;
         record.file.clone_from(&document.file);
         record.line = document.line;
@@ -167,6 +167,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         record.annotations.clone_from(&document.annotations);
         if changed {
             record.spec = document.spec.clone();
+            record.files.clone_from(&document.files);
             record.generation += 1;
             let text = format!(
                 "{}:{} is generation {}",
@@ -183,6 +184,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
                 tracing::warn!(%error, "the new spec is not on disk yet");
             }
         }
+        self.shared.meet(super::peer::<K>(&state.record), K::IS_ONLOOKER);
         let woken = changed || state.declared != Declared::Valid;
         state.declared = Declared::Valid;
         drop(state);

@@ -57,7 +57,11 @@ pub(super) async fn volume(docker: &Docker, spec: &NamedSpec) -> Result<(), Host
 /// Makes a container, without starting it.
 pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(), HostError> {
     let what = format!("create container {}", spec.name);
-    for volume in spec.volume.iter().chain(spec.source.iter().map(|source| &source.volume)) {
+    for volume in spec
+        .volume
+        .iter()
+        .chain(spec.source.iter().map(|source| &source.volume))
+    {
         check_volume(docker, spec, &volume.name, &what).await?;
     }
     let request = async |engine: bollard::Docker| {

@@ -103,7 +103,13 @@ impl Story {
         self.until("health", |c| c.health == Health::Healthy).await;
         let objects = self.docker.objects(&ask(true)).await.unwrap();
         println!("{:#?}", objects.containers);
-        assert!(objects.images[&ask(true).images[0]].known().unwrap().env.contains_key("PG_MAJOR"));
+        assert!(
+            objects.images[&ask(true).images[0]]
+                .known()
+                .unwrap()
+                .env
+                .contains_key("PG_MAJOR")
+        );
         assert!(objects.foreign_networks.contains(&"bridge".to_owned()));
         let owners = self.docker.owners().await.unwrap();
         assert!(
@@ -177,7 +183,8 @@ impl Story {
 
     async fn meets_a_taken_port(&self) {
         let mut second = container_spec("reconciler-live-2");
-        (second.volume.as_mut().unwrap().name, second.network, second.labels) = (NAME.to_owned(), NAME.to_owned(), marks(NAME));
+        (second.volume.as_mut().unwrap().name, second.network, second.labels) =
+            (NAME.to_owned(), NAME.to_owned(), marks(NAME));
         for port in [55432, 55433] {
             let _held = std::net::TcpListener::bind("127.0.0.1:55433").unwrap();
             second.ports[0].host = port;

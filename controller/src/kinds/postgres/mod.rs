@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod conf;
 pub mod control;
 pub mod desired;
+pub mod face;
 pub mod memory;
 pub mod observe;
 pub mod plan;
@@ -19,13 +20,16 @@ pub mod spec;
 pub mod status;
 pub mod validate;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use self::cluster::Cluster;
 use self::memory::{Change, Memory, SyncChange};
 use self::observe::{Depth, Observed};
 use self::plan::View;
-use super::{Identity, Kind, Reply, Request, Scene};
+use super::peers::Face;
+use super::{Identity, Kind, Look, Reply, Request, Scene};
 use crate::host::{FailureKind, HostError, Reads};
 use crate::manifest::load::KindSchema;
 use crate::model::plan::{Action, Plan};
@@ -47,10 +51,11 @@ impl Kind for Postgres {
             kind: cluster::KIND,
             schema: schemars::schema_for!(spec::PostgresCluster).to_value(),
             validate: validate::validate,
+            folders: &[],
         }
     }
 
-    fn wanted(identity: Identity, spec: Value) -> Result<Cluster, String> {
+    fn wanted(identity: Identity, spec: Value, _: &BTreeMap<String, String>) -> Result<Cluster, String> {
         let spec = serde_json::from_value(spec).map_err(|e| e.to_string())?;
         Cluster::new(&identity.name, &identity.uid, identity.generation, spec)
     }
@@ -60,12 +65,12 @@ impl Kind for Postgres {
         wanted: &Cluster,
         memory: &Memory,
         before: &Observed,
-        deep: bool,
-        now: i64,
+        look: Look<'_>,
     ) -> Result<Observed, HostError> {
+        let deep = look.deep;
         let databases = deep || memory.extensions_generation != wanted.generation;
         let depth = Depth { databases, sizes: deep };
-        observe::observe(host, wanted, memory, before, depth, now).await
+        observe::observe(host, wanted, memory, before, depth, look.now).await
     }
 
     fn plan(scene: &Scene<'_, Self>) -> Plan<Change> {
@@ -119,6 +124,10 @@ impl Kind for Postgres {
 
     fn status(scene: &Scene<'_, Self>, plan: &Plan<Change>) -> Status {
         status::status(&view(scene), plan)
+    }
+
+    fn face(scene: &Scene<'_, Self>, status: &Status) -> Option<Face> {
+        Some(face::show(&view(scene), status))
     }
 
     fn request(scene: &Scene<'_, Self>, request: &Request) -> Reply<Change> {

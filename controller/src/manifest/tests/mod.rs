@@ -30,6 +30,7 @@ fn kinds() -> Vec<KindSchema> {
                 })
                 .collect()
         },
+        folders: &[],
     }]
 }
 
