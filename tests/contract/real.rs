@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::real::RealHost;
-use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets};
+use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead};
 use reconciler::model::Seen;
 use reconciler::model::container::{NamedSpec, Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -106,6 +106,8 @@ fn output(arguments: &[&str]) -> (bool, String) {
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text.into_owned())
 }
+
+impl WebRead for Real {}
 
 impl EngineRead for Real {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

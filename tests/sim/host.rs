@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use reconciler::host::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite};
+use reconciler::host::{
+    Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
+};
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState, RunState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -211,11 +213,13 @@ fn duration(op: &EngineOp) -> (u64, u64) {
         EngineOp::PullImage(_) => (200, 3000),
         EngineOp::Start(_) => (60, 250),
         EngineOp::RemoveContainer(_) => (20, 120),
-        EngineOp::CheckConfig { .. } | EngineOp::ResetPassword { .. } => (40, 120),
+        EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) | EngineOp::ResetPassword { .. } => (40, 120),
         EngineOp::Signal { .. } | EngineOp::Stop { .. } => (1, 10),
         _ => (2, 20),
     }
 }
+
+impl WebRead for SimHost {}
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

@@ -4,6 +4,7 @@
 pub mod docker;
 pub mod postgres;
 pub mod real;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +37,11 @@ pub trait EngineRead {
     async fn owners(&self) -> Result<Vec<Owner>, HostError>;
     /// A file of a container, running or not; at most 1 MiB.
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>>;
+    /// All files below a directory of a container, running or not, by their paths below it; at most 8 MiB.
+    async fn read_files(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
+        Seen::Unknown(format!("{directory} of {container} cannot be seen"))
+    }
+
     /// The last lines of a container's log.
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String>;
     /// What the main process of a running container is doing. Costs as much as a look into the container.
@@ -71,6 +77,16 @@ pub trait PostgresWrite {
     async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError>;
 }
 
+/// Looks at what runs in our own containers by HTTP.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait WebRead {
+    /// The body of a path at an address and port. Absent when the server says that there is none; never takes longer than
+    /// its deadline.
+    async fn get(&self, authority: &str, path: &str) -> Seen<Vec<u8>> {
+        Seen::Unknown(format!("{authority}{path} cannot be seen"))
+    }
+}
+
 /// Fetches the bytes of secrets at the moment of use.
 pub trait Secrets {
     /// The secret's bytes; a generated one is made and kept at its first use.
@@ -89,8 +105,8 @@ pub trait Secrets {
 }
 
 /// All that observing needs.
-pub trait Reads: EngineRead + PostgresRead {}
-impl<T: EngineRead + PostgresRead> Reads for T {}
+pub trait Reads: EngineRead + PostgresRead + WebRead {}
+impl<T: EngineRead + PostgresRead + WebRead> Reads for T {}
 
 /// All that executing needs.
 pub trait Writes: EngineWrite + PostgresWrite {}

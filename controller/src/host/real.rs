@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::docker::Docker;
 use super::postgres::Postgres;
-use super::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets};
+use super::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead, web};
 use crate::model::Seen;
 use crate::model::container::{Objects, ProcessState};
 use crate::model::plan::{EngineOp, SqlTarget};
@@ -49,6 +49,10 @@ impl EngineRead for RealHost {
         self.docker.read_file(container, path).await
     }
 
+    async fn read_files(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
+        self.docker.read_files(container, directory).await
+    }
+
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.docker.log_tail(container, lines).await
     }
@@ -59,6 +63,12 @@ impl EngineRead for RealHost {
 
     async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
         self.docker.volume_bytes(volumes).await
+    }
+}
+
+impl WebRead for RealHost {
+    async fn get(&self, authority: &str, path: &str) -> Seen<Vec<u8>> {
+        web::get(authority, path).await
     }
 }
 

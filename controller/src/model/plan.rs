@@ -78,6 +78,8 @@ pub enum EngineOp {
         /// The file's text.
         text: String,
     },
+    /// Puts files aside in a running container and has a program of its image look at them; fails with its complaint.
+    CheckFiles(FileCheck),
     /// Takes passwords that nobody knows any more from a container's password file.
     RecoverPasswords {
         /// The container, running or not.
@@ -99,6 +101,19 @@ pub enum EngineOp {
         /// The password to set.
         password: SecretRef,
     },
+}
+
+/// Files to be looked at by a program before they are put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileCheck {
+    /// The container.
+    pub container: String,
+    /// The directory that they are put to, where nothing reads them but the program.
+    pub directory: String,
+    /// The files; without secrets.
+    pub files: Vec<FileSpec>,
+    /// The program and its arguments. An exit code of 1 is a complaint about the files.
+    pub command: Vec<String>,
 }
 
 /// Files for one container.
@@ -326,6 +341,10 @@ impl fmt::Display for EngineOp {
             EngineOp::Unpause(_) => write!(f, "unpause container"),
             EngineOp::UpdateLimits { .. } => write!(f, "update cpu and memory limits"),
             EngineOp::CheckConfig { .. } => write!(f, "check the new configuration"),
+            EngineOp::CheckFiles(check) => {
+                let names: Vec<&str> = check.files.iter().map(|f| f.name.as_str()).collect();
+                write!(f, "check {}", names.join(", "))
+            }
             EngineOp::RecoverPasswords { .. } => write!(f, "recover lost passwords"),
             EngineOp::PromoteInside(_) => write!(f, "promote through its socket"),
             EngineOp::ResetPassword { role, .. } => write!(f, "reset the password of role {role}"),

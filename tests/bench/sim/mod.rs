@@ -10,7 +10,9 @@ mod world;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use reconciler::host::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite};
+use reconciler::host::{
+    Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
+};
 use reconciler::model::container::{ImageFacts, Objects};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
@@ -56,6 +58,8 @@ impl SimHost {
         act(self.realms.borrow_mut().entry(uid).or_default());
     }
 }
+
+impl WebRead for SimHost {}
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
@@ -109,7 +113,7 @@ impl EngineWrite for SimHost {
             EngineOp::Disconnect { container, network } => {
                 self.with(container, |realm| realm.detach(container, network))?;
             }
-            EngineOp::CheckConfig { .. } => {}
+            EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) => {}
             EngineOp::PullImage(_)
             | EngineOp::RemoveNetwork(_)
             | EngineOp::RemoveVolume(_)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use reconciler::host::real::RealHost;
-use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite};
+use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, WebRead};
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -103,6 +103,8 @@ impl fmt::Debug for CrashingHost {
         f.write_str("CrashingHost")
     }
 }
+
+impl WebRead for CrashingHost {}
 
 impl EngineRead for CrashingHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

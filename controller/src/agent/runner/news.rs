@@ -20,7 +20,7 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         EngineOp::RecoverPasswords { .. } => "PasswordsRecovered",
         EngineOp::PromoteInside(_) => "PromotionRequested",
         EngineOp::ResetPassword { .. } => "PasswordReset",
-        EngineOp::CheckConfig { .. } => return None,
+        EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) => return None,
     })
 }
 

@@ -1,7 +1,8 @@
 //! Files of containers, through the engine's archive calls, which speak tar and work on containers that do not run.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -15,6 +16,8 @@ use crate::model::Seen;
 
 /// Largest file that is read.
 const MAX_FILE_BYTES: usize = 1 << 20;
+/// Most that is read of one directory.
+const MAX_DIRECTORY_BYTES: usize = 8 << 20;
 /// What tar adds to one file: headers, padding, and the blocks at the end.
 const MAX_FRAME_BYTES: usize = 16 << 10;
 
@@ -36,14 +39,29 @@ pub(super) async fn read_file(docker: &Docker, container: &str, path: &str) -> S
     if let Some(seen) = local::read_file(docker, container, path).await {
         return seen;
     }
-    match download(docker, container, path).await {
+    match download(docker, container, path, MAX_FILE_BYTES).await {
         Ok(tar) => match first_file(&tar) {
             Ok(content) => Seen::Known(content),
             Err(why) => Seen::Unknown(format!("cannot read {path} of container {container}: {why}")),
         },
-        Err(error) if error.kind == FailureKind::NotFound && !error.why.contains("No such container") => Seen::Absent,
+        Err(error) if is_missing_there(&error) => Seen::Absent,
         Err(error) => Seen::Unknown(error.to_string()),
     }
+}
+
+/// Reads all files below a directory of a container.
+pub(super) async fn read_files(docker: &Docker, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
+    let failed = |why: String| Seen::Unknown(format!("cannot read {directory} of container {container}: {why}"));
+    match download(docker, container, directory, MAX_DIRECTORY_BYTES).await {
+        Ok(tar) => all_files(&tar).map_or_else(|error| failed(error.to_string()), Seen::Known),
+        Err(error) if is_missing_there(&error) => Seen::Absent,
+        Err(error) => Seen::Unknown(error.to_string()),
+    }
+}
+
+/// Whether the path is missing, and not its container.
+fn is_missing_there(error: &HostError) -> bool {
+    error.kind == FailureKind::NotFound && !error.why.contains("No such container")
 }
 
 /// Unpacks a tar at the container's root. Sent as a stream: the engine's client logs whole bodies, and this one may
@@ -60,7 +78,7 @@ pub(super) async fn upload(docker: &Docker, container: &str, tar: Vec<u8>) -> Re
     docker.call(&what, WORK, request).await
 }
 
-async fn download(docker: &Docker, container: &str, path: &str) -> Result<Vec<u8>, HostError> {
+async fn download(docker: &Docker, container: &str, path: &str, max_bytes: usize) -> Result<Vec<u8>, HostError> {
     let what = format!("read {path} of container {container}");
     let request = async |engine: bollard::Docker| {
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
@@ -68,14 +86,32 @@ async fn download(docker: &Docker, container: &str, path: &str) -> Result<Vec<u8
         let mut tar = Vec::new();
         while let Some(chunk) = chunks.next().await {
             tar.extend_from_slice(&chunk?);
-            if tar.len() > MAX_FILE_BYTES + MAX_FRAME_BYTES {
-                let error = format!("it is larger than {} KiB", MAX_FILE_BYTES >> 10);
+            if tar.len() > max_bytes + MAX_FRAME_BYTES {
+                let error = format!("it is larger than {} KiB", max_bytes >> 10);
                 return Err(Error::DockerStreamError { error });
             }
         }
         Ok(tar)
     };
     docker.call(&what, LOOK, request).await
+}
+
+/// The regular files of an archived directory, by their paths below it.
+fn all_files(tar: &[u8]) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let path = entry.path()?.into_owned();
+        // The archive begins with the directory's own name.
+        let below: PathBuf = path.components().skip(1).collect();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        files.insert(below.display().to_string(), content);
+    }
+    Ok(files)
 }
 
 /// The content of the first entry, which has to be a file.

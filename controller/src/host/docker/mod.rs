@@ -5,6 +5,7 @@
 mod announce;
 mod archive;
 mod brisk;
+mod check;
 mod convert;
 mod create;
 mod deliver;
@@ -175,6 +176,10 @@ impl EngineRead for Docker {
         archive::read_file(self, container, path).await
     }
 
+    async fn read_files(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
+        archive::read_files(self, container, directory).await
+    }
+
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         logs::tail(self, container, lines).await
     }
@@ -211,6 +216,7 @@ impl EngineWrite for Docker {
             EngineOp::Unpause(container) => operate::unpause(self, container).await,
             EngineOp::UpdateLimits { container, limits } => limits::update(self, container, limits).await,
             EngineOp::CheckConfig { container, text } => inside::check_config(self, container, text).await,
+            EngineOp::CheckFiles(check) => check::files(self, check).await,
             EngineOp::RecoverPasswords {
                 container,
                 path,

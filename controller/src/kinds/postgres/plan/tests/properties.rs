@@ -15,7 +15,7 @@ use crate::kinds::postgres::spec::FailoverMode;
 use crate::model::Seen;
 use crate::model::container::RunState;
 use crate::model::labels;
-use crate::model::plan::{EngineOp, Op, Plan};
+use crate::model::plan::{EngineOp, FileCheck, Op, Plan};
 use crate::model::postgres::{Down, Server, SqlOp};
 
 /// The engine lists its objects and tells nothing else.
@@ -73,6 +73,7 @@ fn touched(op: &EngineOp) -> Option<&str> {
         | EngineOp::Disconnect { container, .. }
         | EngineOp::UpdateLimits { container, .. }
         | EngineOp::CheckConfig { container, .. }
+        | EngineOp::CheckFiles(FileCheck { container, .. })
         | EngineOp::RecoverPasswords { container, .. }
         | EngineOp::ResetPassword { container, .. } => Some(container),
     }
