@@ -17,6 +17,7 @@
 //! | [`manifest`] | YAML text to validated documents; every error with its line | reads files |
 //! | [`model`] | the words that all rooms share | none |
 //! | [`kinds`] | what a user can declare: one folder a kind, with `spec`, `observe`, `plan`, `status` | only `observe`, through `host` |
+//! | [`converge`] | what all kinds do alike: networks, images, containers without a role | none |
 //! | [`execute`] | walks one chain of a plan | through `host` |
 //! | [`host`] | Docker and PostgreSQL; the only room that names their crates | all of them |
 //! | [`store`] | durable memory and generated passwords | files |
@@ -29,6 +30,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod converge;
 pub mod execute;
 pub mod host;
 pub mod kinds;

@@ -28,6 +28,7 @@ use self::runner::{Run, Runner};
 use crate::host::docker::EngineEvent;
 use crate::host::{Reads, Writes};
 use crate::kinds::Kind as _;
+use crate::kinds::monitoring::Monitoring;
 use crate::kinds::postgres::Postgres;
 use crate::manifest::diagnostic::Diagnostic;
 use crate::store::{Record, SecretFiles, Store, StoreError};
@@ -146,6 +147,7 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
         let key = (record.kind.clone(), record.name.clone());
         let runner: Rc<dyn Run> = match key.0.as_str() {
             Postgres::NAME => Rc::new(Runner::<Postgres, H>::new(Rc::clone(&self.shared), record)),
+            Monitoring::NAME => Rc::new(Runner::<Monitoring, H>::new(Rc::clone(&self.shared), record)),
             other => {
                 warn!(
                     kind = other,

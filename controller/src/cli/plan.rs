@@ -12,6 +12,7 @@ use crate::agent::clock::Clock;
 use crate::agent::view::PlanView;
 use crate::host::real::RealHost;
 use crate::host::{EngineRead, FailureKind, HostError, Secrets};
+use crate::kinds::monitoring::Monitoring;
 use crate::kinds::peers::{Peer, Peers};
 use crate::kinds::postgres::Postgres;
 use crate::kinds::{Identity, Kind, Look, Scene};
@@ -90,6 +91,7 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
         let uid = uid.unwrap_or_else(|| "none".to_owned());
         let plan = match document.kind.as_str() {
             Postgres::NAME => one::<Postgres>(&host, document, (record, uid), &mut peers).await?,
+            Monitoring::NAME => one::<Monitoring>(&host, document, (record, uid), &mut peers).await?,
             other => return Err(failed(format!("there is no kind {other}"))),
         };
         plans.push(plan);

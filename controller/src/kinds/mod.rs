@@ -2,8 +2,11 @@
 //! [`schemas`] the table that lists them. To add a kind is to add a folder, a line in the table, and a line where the
 //! agent dispatches (`agent::pass`).
 
+pub mod monitoring;
+pub mod password;
 pub mod peers;
 pub mod postgres;
+pub mod problems;
 pub mod teardown;
 
 use std::collections::BTreeMap;
@@ -210,5 +213,5 @@ pub trait Kind: Debug + 'static {
 
 /// The table of kinds.
 pub fn schemas() -> Vec<KindSchema> {
-    vec![postgres::Postgres::schema()]
+    vec![postgres::Postgres::schema(), monitoring::Monitoring::schema()]
 }

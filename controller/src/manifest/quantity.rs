@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::container::Limits;
+
 /// More than any host has; beyond it a number is a slip of the keyboard.
 const MAX_CPUS: f64 = 10_000.0;
 /// More digits after the point than a u128 can scale are noise.
@@ -152,6 +154,21 @@ pub fn parse_cpus(text: &str) -> Result<f64, String> {
         ));
     }
     Ok(cpus)
+}
+
+/// CPUs and memory as a container's limits; what is not named is unlimited.
+pub fn parse_limits(cpu: Option<&str>, memory: Option<&str>) -> Result<Limits, String> {
+    let cpus = cpu.map_or(Ok(0.0), parse_cpus)?;
+    let memory = memory.map_or(Ok(0), parse_bytes)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float-to-int cast saturates; CPUs are few"
+    )]
+    let nano_cpus = (cpus * 1e9) as i64;
+    Ok(Limits {
+        nano_cpus,
+        memory_bytes: i64::try_from(memory).unwrap_or(i64::MAX),
+    })
 }
 
 #[cfg(test)]

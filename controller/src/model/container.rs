@@ -118,8 +118,19 @@ pub struct Placeholder {
     pub token: String,
     /// What it is replaced with.
     pub secret: SecretRef,
-    /// Whether `\` and `:` are escaped with a backslash, as in PostgreSQL's password file.
-    pub pgpass_escape: bool,
+    /// How it is written there.
+    pub escape: Escape,
+}
+
+/// How a secret is written in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Escape {
+    /// As it is.
+    None,
+    /// With a backslash before `\` and `:`, as in PostgreSQL's password file.
+    Pgpass,
+    /// As the inside of a JSON string.
+    Json,
 }
 
 /// A file that is delivered into a container.

@@ -1,6 +1,8 @@
 //! The labels on everything that is made here. What does not carry [`UID`] with the resource's own uid is foreign
 //! and is never touched.
 
+use std::collections::BTreeMap;
+
 /// The kind of the resource that owns the object, such as `PostgresCluster`.
 pub const KIND: &str = "dev.reconciler.kind";
 /// The name of the resource that owns the object.
@@ -15,5 +17,18 @@ pub const SPEC_HASH: &str = "dev.reconciler.spec-hash";
 pub const GENERATION: &str = "dev.reconciler.generation";
 /// The major version of PostgreSQL that initialised a volume.
 pub const POSTGRES_MAJOR: &str = "dev.reconciler.postgres-major";
+/// The labels of an object of a resource: the users' own, and ours.
+pub fn of(
+    (kind, name, uid): (&str, &str, &str),
+    member: Option<&str>,
+    users: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let ours = [(KIND, kind), (NAME, name), (UID, uid)];
+    let ours = ours.into_iter().chain(member.map(|member| (MEMBER, member)));
+    let mut labels = users.clone();
+    labels.extend(ours.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    labels
+}
+
 /// The prefix that users' own labels must not carry.
 pub const PREFIX: &str = "dev.reconciler.";

@@ -32,6 +32,13 @@ pub struct Condition {
     pub last_transition_time: i64,
 }
 
+impl Condition {
+    /// Whether it is known to hold.
+    pub fn is_true(&self) -> bool {
+        self.status == Truth::True
+    }
+}
+
 /// The type of the condition that sums up.
 pub const READY: &str = "Ready";
 

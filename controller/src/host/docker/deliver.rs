@@ -8,7 +8,7 @@ use super::archive::{self, Packed};
 use super::{Docker, local, observe};
 use crate::host::{FailureKind, HostError, Secrets};
 use crate::model::Seen;
-use crate::model::container::FileSpec;
+use crate::model::container::{Escape, FileSpec};
 use crate::model::plan::Delivery;
 
 impl Docker {
@@ -46,10 +46,10 @@ fn filled_in(spec: &FileSpec, secrets: &dyn Secrets) -> Result<String, HostError
     let mut values = Vec::new();
     for placeholder in &spec.secrets {
         let secret = secrets.reveal(&placeholder.secret)?;
-        let value = if placeholder.pgpass_escape {
-            pgpass_escaped(&secret)
-        } else {
-            secret
+        let value = match placeholder.escape {
+            Escape::None => secret,
+            Escape::Pgpass => pgpass_escaped(&secret),
+            Escape::Json => json_escaped(&secret),
         };
         values.push((placeholder.token.as_str(), value));
     }
@@ -75,6 +75,11 @@ fn filled_in(spec: &FileSpec, secrets: &dyn Secrets) -> Result<String, HostError
 
 fn pgpass_escaped(secret: &str) -> String {
     secret.replace('\\', "\\\\").replace(':', "\\:")
+}
+
+fn json_escaped(secret: &str) -> String {
+    let quoted = serde_json::Value::from(secret).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// The numbers of a user, as the container's own password file says.
@@ -136,18 +141,21 @@ mod tests {
         }
     }
 
-    fn placeholder(token: &str, secret: &str, pgpass_escape: bool) -> Placeholder {
+    fn placeholder(token: &str, secret: &str, escape: Escape) -> Placeholder {
         Placeholder {
             token: token.to_owned(),
             secret: SecretRef::Env(secret.to_owned()),
-            pgpass_escape,
+            escape,
         }
     }
 
     #[test]
     fn tokens_are_replaced_and_secrets_that_look_like_tokens_stay() {
         let spec = FileSpec {
-            secrets: vec![placeholder("{a}", "x{b}", false), placeholder("{b}", "y", false)],
+            secrets: vec![
+                placeholder("{a}", "x{b}", Escape::None),
+                placeholder("{b}", "y", Escape::None),
+            ],
             ..FileSpec::plain("f", "1 {a} 2 {b} 3 {a}\n".to_owned())
         };
         assert_eq!(filled_in(&spec, &Echo), Ok("1 x{b} 2 y 3 x{b}\n".to_owned()));
@@ -156,10 +164,20 @@ mod tests {
     #[test]
     fn password_files_escape_colons_and_backslashes() {
         let spec = FileSpec {
-            secrets: vec![placeholder("{a}", r"p:q\r", true)],
+            secrets: vec![placeholder("{a}", r"p:q\r", Escape::Pgpass)],
             ..FileSpec::plain("pgpass", "*:*:*:postgres:{a}\n".to_owned())
         };
         assert_eq!(filled_in(&spec, &Echo), Ok("*:*:*:postgres:p\\:q\\\\r\n".to_owned()));
+    }
+
+    #[test]
+    fn a_secret_in_json_is_escaped() {
+        let spec = FileSpec {
+            secrets: vec![placeholder("{a}", "p\"q\\r", Escape::Json)],
+            ..FileSpec::plain("passwords.json", "{\"redis\": \"{a}\"}".to_owned())
+        };
+        let filled = filled_in(&spec, &Echo).unwrap();
+        assert_eq!(filled, r#"{"redis": "p\"q\\r"}"#);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::host::{Ask, HostError, Secrets};
-use crate::model::container::{ContainerSpec, FileSpec, HealthSpec, Limits, NamedSpec, Placeholder, PortSpec};
+use crate::model::container::{ContainerSpec, Escape, FileSpec, HealthSpec, Limits, NamedSpec, Placeholder, PortSpec};
 use crate::model::plan::Delivery;
 use crate::model::{SecretRef, labels};
 
@@ -93,7 +93,7 @@ pub(super) fn delivery(role: &str) -> Delivery {
                 secrets: vec![Placeholder {
                     token: "{p}".to_owned(),
                     secret: SecretRef::Env("P".to_owned()),
-                    pgpass_escape: false,
+                    escape: Escape::None,
                 }],
             },
         ],

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::conf;
 use super::memory::Settings;
 use super::spec::{PasswordFrom, PostgresCluster};
-use crate::manifest::quantity::{parse_bytes, parse_cpus, parse_duration};
+use crate::kinds::password;
+use crate::manifest::quantity::{parse_bytes, parse_duration, parse_limits};
 use crate::model::SecretRef;
 use crate::model::container::Limits;
 use crate::model::labels;
@@ -47,19 +48,9 @@ pub struct Cluster {
 impl Cluster {
     /// Builds a cluster from a spec that has passed the schema.
     pub fn new(name: &str, uid: &str, generation: u64, spec: PostgresCluster) -> Result<Self, String> {
-        let bytes = |text: &str| parse_bytes(text);
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let cpus = spec.resources.cpu.as_deref().map_or(Ok(0.0), parse_cpus)?;
-        let memory = spec.resources.memory.as_deref().map_or(Ok(0), bytes)?;
         let delay = parse_duration(&spec.failover.delay)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float-to-int cast saturates; CPUs are few"
-        )]
-        let limits = Limits {
-            nano_cpus: (cpus * 1e9) as i64,
-            memory_bytes: signed(memory),
-        };
+        let limits = parse_limits(spec.resources.cpu.as_deref(), spec.resources.memory.as_deref())?;
         Ok(Cluster {
             name: name.to_owned(),
             uid: uid.to_owned(),
@@ -134,15 +125,7 @@ impl Cluster {
 
     /// Our labels and the user's.
     pub fn labels(&self, member: Option<&str>) -> BTreeMap<String, String> {
-        let mut labels = self.spec.labels.clone();
-        let mut ours = |key: &str, value: &str| labels.insert(key.to_owned(), value.to_owned());
-        ours(labels::KIND, KIND);
-        ours(labels::NAME, &self.name);
-        ours(labels::UID, &self.uid);
-        if let Some(member) = member {
-            ours(labels::MEMBER, member);
-        }
-        labels
+        labels::of((KIND, &self.name, &self.uid), member, &self.spec.labels)
     }
 
     /// What of the spec ends up in the server's files.
@@ -166,13 +149,10 @@ impl Cluster {
 
     /// The password of a role: as the manifest says, or generated.
     pub fn password(&self, role: &str, from: Option<&PasswordFrom>) -> SecretRef {
-        match from {
-            Some(PasswordFrom { file: Some(path), .. }) => SecretRef::File(path.clone()),
-            Some(PasswordFrom { env: Some(name), .. }) => SecretRef::Env(name.clone()),
-            Some(PasswordFrom { .. }) | None => SecretRef::Generated {
-                scope: self.name.clone(),
-                name: role.to_owned(),
-            },
-        }
+        let generated = || SecretRef::Generated {
+            scope: self.name.clone(),
+            name: role.to_owned(),
+        };
+        from.map_or_else(generated, |from| password::named(from, &self.name, role))
     }
 }

@@ -6,7 +6,7 @@ use super::cluster::Cluster;
 use super::conf::{self, Following, Frame};
 use super::memory::Settings;
 use crate::model::container::{
-    ContainerSpec, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, SourceSpec, short_hash,
+    ContainerSpec, Escape, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, SourceSpec, short_hash,
 };
 use crate::model::labels;
 use crate::model::plan::Delivery;
@@ -198,7 +198,7 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
             secrets: vec![Placeholder {
                 token: "{superuser}".to_owned(),
                 secret: cluster.superuser_password(),
-                pgpass_escape: false,
+                escape: Escape::None,
             }],
         });
     }
@@ -228,7 +228,7 @@ fn pgpass(cluster: &Cluster) -> FileSpec {
     let secret = |token: &str, secret| Placeholder {
         token: token.to_owned(),
         secret,
-        pgpass_escape: true,
+        escape: Escape::Pgpass,
     };
     FileSpec {
         name: "pgpass".to_owned(),

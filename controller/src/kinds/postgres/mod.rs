@@ -16,6 +16,7 @@ pub mod observe;
 pub mod plan;
 pub mod quorum;
 pub mod request;
+pub mod roles;
 pub mod spec;
 pub mod status;
 pub mod validate;

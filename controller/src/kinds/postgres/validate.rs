@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::conf;
 use super::plan::routes::ROUTES;
-use super::spec::{PasswordFrom, PostgresCluster, ReplicationMode, Role, Scalar};
+use super::spec::{PostgresCluster, ReplicationMode, Role, Scalar};
+use crate::kinds::problems::{key, password, problem};
 use crate::manifest::load::{PathPart, Problem};
 use crate::model::labels;
 
@@ -260,36 +261,6 @@ fn databases(spec: &PostgresCluster, found: &mut Vec<Problem>) {
             found.push(problem(&path("name"), why));
         }
         seen.push(&database.name);
-    }
-}
-
-fn password(from: &PasswordFrom, path: &[PathPart], found: &mut Vec<Problem>) {
-    let why = match (&from.file, &from.env) {
-        (Some(_), Some(_)) => "name a file or an environment variable, not both",
-        (None, None) => "name a `file` or an `env`",
-        (Some(file), None) if !file.starts_with('/') => "the file's path must be absolute: the agent runs elsewhere",
-        (Some(_), None) | (None, Some(_)) => return,
-    };
-    found.push(problem(path, why).on_key());
-}
-
-fn key(name: &str) -> PathPart {
-    PathPart::Key(name.to_owned())
-}
-
-fn problem(path: &[PathPart], message: impl Into<String>) -> Problem {
-    Problem {
-        path: path.to_vec(),
-        at_key: false,
-        message: message.into(),
-        help: None,
-    }
-}
-
-impl Problem {
-    fn on_key(mut self) -> Self {
-        self.at_key = true;
-        self
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::conf;
 use super::super::memory::Change;
+use super::super::roles::{WantedRole, role_change};
 use super::super::spec::Role as RoleSpec;
 use super::view::View;
-use crate::model::SecretRef;
 use crate::model::plan::{Action, Op, Plan};
 use crate::model::postgres::{PgFacts, RoleAttributes, RoleChange, RoleFacts, SqlOp};
 
@@ -123,41 +123,12 @@ fn role(
     primary: &str,
     seen: Option<&RoleFacts>,
     name: &str,
-    wanted: (RoleAttributes, Option<SecretRef>, Vec<String>),
+    wanted: WantedRole,
     plan: &mut Plan<Change>,
 ) {
-    let (attributes, password, member_of) = wanted;
-    let mut causes = Vec::new();
-    let mut change = RoleChange {
-        name: name.to_owned(),
-        create: seen.is_none(),
-        attributes,
-        password: None,
-        grant: member_of,
-    };
-    match seen {
-        None => {
-            causes.push("it is missing");
-            change.password = password;
-        }
-        Some(facts) => {
-            change.grant.retain(|role| !facts.member_of.contains(role));
-            if facts.attributes != attributes {
-                causes.push("its attributes are not as the manifest says");
-            }
-            if !change.grant.is_empty() {
-                causes.push("it is not a member of all roles that the manifest names");
-            }
-            // A user's password that nobody knows any more is left alone: clients use it. The replicas' own is not.
-            let unknown = name == conf::REPLICATOR && facts.password_fits.is_none();
-            if password.is_some() && (facts.password_fits == Some(false) || unknown) {
-                causes.push("its password is not the wanted one");
-                change.password = password;
-            }
-        }
-    }
-    if !causes.is_empty() {
-        let cause = causes.join(", and ");
+    // A user's password that nobody knows any more is left alone: clients use it. The replicas' own is not.
+    let is_ours = name == conf::REPLICATOR;
+    if let Some((change, cause)) = role_change(seen, name, wanted, is_ours) {
         plan.chain(view.sql(primary, SqlOp::Role(change), cause).into_iter().collect());
     }
 }

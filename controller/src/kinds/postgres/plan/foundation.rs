@@ -5,109 +5,45 @@ use super::super::memory::Change;
 use super::super::spec::PullPolicy;
 use super::routes;
 use super::view::View;
-use crate::model::Seen;
+use crate::converge::{self, Claim};
 use crate::model::container::ImageFacts;
 use crate::model::labels;
-use crate::model::plan::{Action, EngineOp, Plan};
+use crate::model::plan::Plan;
+
+/// What users rename when a name is taken.
+const OWNER: &str = "cluster";
 
 /// Makes the cluster's own network. `false` when nothing else can be planned before it exists.
 pub fn lay(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
-    let wanted = desired::network(view.cluster);
-    let objects = &view.observed.objects;
-    if objects.networks.iter().any(|n| n.name == wanted.name) {
-        return true;
+    let stands = converge::network(&view.observed.objects, desired::network(view.cluster), OWNER, plan);
+    if !stands && plan.notes.is_empty() {
+        routes::lay(view, plan);
     }
-    if objects.foreign_networks.contains(&wanted.name) {
-        plan.block(
-            &wanted.name,
-            "NameTaken",
-            format!(
-                "a network named {} exists and does not belong to this cluster; it is left alone. \
-                 Remove it (`docker network rm {}`) or rename the cluster",
-                wanted.name, wanted.name
-            ),
-        );
-        return false;
-    }
-    plan.step(Action::engine(
-        &wanted.name.clone(),
-        EngineOp::CreateNetwork(wanted),
-        "it is missing",
-    ));
-    routes::lay(view, plan);
-    false
+    stands
 }
 
 /// The image, or the step or note that leads to it, said once however many members need it.
 pub fn image<'a>(view: &View<'a>, plan: &mut Plan<Change>) -> Option<&'a ImageFacts> {
-    let subject = &view.cluster.name;
-    let name = &view.cluster.spec.image;
-    let mut said = Plan::default();
-    match view.observed.objects.image(name) {
-        Seen::Known(image) => return Some(image),
-        Seen::Unknown(why) => said.wait(subject, format!("image {name} could not be looked at: {why}")),
-        Seen::Absent if view.cluster.spec.pull_policy == PullPolicy::Never => said.block(
-            subject,
-            "ImageMissing",
-            format!("image {name} is missing and spec.pullPolicy is Never; load it, or change the policy"),
-        ),
-        Seen::Absent => {
-            let pull = EngineOp::PullImage(name.clone());
-            said.step(Action::engine(subject, pull, "it is missing"));
-        }
-    }
-    if !said.chains.iter().all(|chain| plan.chains.contains(chain)) {
-        plan.chains.extend(said.chains);
-    }
-    if !said.notes.iter().all(|note| plan.notes.contains(note)) {
-        plan.notes.extend(said.notes);
-    }
-    None
+    let spec = &view.cluster.spec;
+    let may_pull = spec.pull_policy != PullPolicy::Never;
+    converge::image(
+        &view.observed.objects,
+        &spec.image,
+        (&view.cluster.name, may_pull),
+        plan,
+    )
 }
 
 /// Whether a container for `member` can be made: its name, its volume's name and its port are free.
 pub fn is_free(view: &View<'_>, member: &str, plan: &mut Plan<Change>) -> bool {
-    let objects = &view.observed.objects;
-    let name = view.cluster.container_name(member);
-    if let Some(holder) = objects.neighbours.iter().find(|n| n.name == name) {
-        plan.block(
-            member,
-            "NameTaken",
-            format!(
-                "a container named {name} (image {}) exists and does not belong to this cluster; it is left alone. \
-                 Rename or remove it, or rename the cluster",
-                holder.image
-            ),
-        );
-        return false;
-    }
-    let volume = view.volume_name(member);
-    if objects.foreign_volumes.contains(&volume) {
-        plan.block(
-            member,
-            "NameTaken",
-            format!(
-                "a volume named {volume} exists and does not belong to this cluster; it is left alone. \
-                 Remove it if you do not need its data, or rename the cluster"
-            ),
-        );
-        return false;
-    }
-    let Some(port) = view.cluster.port(member) else {
-        return true;
+    let claim = Claim {
+        subject: member,
+        owner: OWNER,
+        container: &view.cluster.container_name(member),
+        volume: Some(&view.volume_name(member)),
+        port: view.cluster.port(member).map(|port| (port, "spec.ports")),
     };
-    if let Some(holder) = objects.neighbours.iter().find(|n| n.host_ports.contains(&port)) {
-        plan.block(
-            member,
-            "PortTaken",
-            format!(
-                "port {port} is held by container {} (image {}); free it, or change spec.ports",
-                holder.name, holder.image
-            ),
-        );
-        return false;
-    }
-    true
+    converge::is_free(&view.observed.objects, claim, plan)
 }
 
 /// Whether the member's existing volume can be used with the image: never another major version.

@@ -1,0 +1,111 @@
+//! What has to be remembered of a monitoring resource: what users' files said when they were last found good, which ports
+//! exporters got, and what was asked for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Durable memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// Ports of exporters on the host, by member: whoever scrapes them from elsewhere finds them where they were.
+    pub ports: BTreeMap<String, u16>,
+    /// The users' files in force, by folder and name.
+    pub accepted: BTreeMap<String, String>,
+    /// The users' files that were refused as they are now.
+    pub refused: BTreeMap<String, Refused>,
+    /// When a restart was asked for, by member, in seconds since the epoch.
+    pub restarts: BTreeMap<String, i64>,
+    /// The configuration that Prometheus was asked to read last.
+    pub reload: Option<Reload>,
+}
+
+/// A reload that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reload {
+    /// Which configuration it is.
+    pub mark: String,
+    /// When, in seconds since the epoch.
+    pub at: i64,
+}
+
+/// A file that is not put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// The hash of its text.
+    pub hash: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A change of memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An exporter gets a port.
+    Port(String, u16),
+    /// An exporter's port is free again.
+    Release(String),
+    /// A user's file is in force with this text.
+    Accept(String, String),
+    /// A user's file is not put in force as it is.
+    Refuse(String, Refused),
+    /// A user's file is gone.
+    Drop(String),
+    /// Prometheus was asked to read a configuration.
+    Reloading(String, i64),
+    /// Members are to be restarted.
+    Restart(Vec<String>, i64),
+}
+
+impl Memory {
+    /// Applies a change.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Port(member, port) => {
+                self.ports.insert(member.clone(), *port);
+            }
+            Change::Release(member) => {
+                self.ports.remove(member);
+            }
+            Change::Accept(file, text) => {
+                self.refused.remove(file);
+                self.accepted.insert(file.clone(), text.clone());
+            }
+            Change::Refuse(file, refused) => {
+                self.refused.insert(file.clone(), refused.clone());
+            }
+            Change::Drop(file) => {
+                self.refused.remove(file);
+                self.accepted.remove(file);
+            }
+            Change::Reloading(mark, at) => {
+                self.reload = Some(Reload {
+                    mark: mark.clone(),
+                    at: *at,
+                });
+            }
+            Change::Restart(members, at) => {
+                let asked = members.iter().map(|member| (member.clone(), *at));
+                self.restarts.extend(asked);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Port(member, port) => write!(f, "{member} has port {port}"),
+            Change::Release(member) => write!(f, "the port of {member} is free"),
+            Change::Accept(file, _) => write!(f, "{file} is in force"),
+            Change::Refuse(file, refused) => write!(f, "{file} is refused: {}", refused.why),
+            Change::Drop(file) => write!(f, "{file} is gone"),
+            Change::Reloading(mark, _) => write!(f, "configuration {mark} is being read"),
+            Change::Restart(members, _) => write!(f, "{} shall restart", members.join(", ")),
+        }
+    }
+}

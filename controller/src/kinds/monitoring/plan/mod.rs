@@ -1,0 +1,56 @@
+//! The planner: from what is wanted, seen and remembered to the next steps. Pure.
+
+mod ports;
+mod reload;
+mod roles;
+mod userfiles;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use super::desired;
+use super::memory::Change;
+use super::monitor::PROMETHEUS;
+use super::observe::Observed;
+use crate::converge::{self, Piece, Sight};
+use crate::kinds::postgres::spec::PullPolicy;
+use crate::model::plan::Plan;
+pub use userfiles::on_failure;
+pub use view::View;
+
+/// What users rename when a name is taken.
+const OWNER: &str = "resource";
+
+/// Works out what is to be done next.
+pub fn plan(view: &View<'_>) -> Plan<Change> {
+    let mut plan = Plan::default();
+    let objects = &view.observed.objects;
+    if !converge::network(objects, desired::network(view.monitor), OWNER, &mut plan) {
+        return plan;
+    }
+    roles::keep(view, &mut plan);
+    ports::assign(view, &mut plan);
+    let pieces = desired::pieces(view);
+    for piece in pieces.iter().filter(|piece| ports::is_settled(view, &piece.member)) {
+        let may_pull = view.monitor.spec.pull_policy != PullPolicy::Never;
+        let sight = sight(view.observed, piece, view.now);
+        converge::keep(piece, objects, (OWNER, may_pull), sight, &mut plan);
+    }
+    let is_wanted = |member: &str| pieces.iter().any(|piece| piece.member == member) || view.may_be_wanted(member);
+    converge::clear(objects, is_wanted, desired::GRACE_SECS, &mut plan);
+    userfiles::judge(view, &mut plan);
+    if let Some(prometheus) = pieces.iter().find(|piece| piece.member == PROMETHEUS) {
+        reload::reload(view, prometheus, &mut plan);
+    }
+    plan
+}
+
+/// What was seen of a piece.
+pub fn sight<'a>(observed: &'a Observed, piece: &Piece, now: i64) -> Sight<'a> {
+    Sight {
+        files: observed.files.get(&piece.member),
+        short_lives: observed.short_lives.get(&piece.member).copied().unwrap_or(0),
+        now,
+    }
+}

@@ -1,0 +1,63 @@
+//! All that a decision rests on, and the questions that several rules ask of it.
+
+use std::net::SocketAddr;
+
+use super::super::memory::Memory;
+use super::super::monitor::Monitor;
+use super::super::observe::{ClusterSeen, Observed};
+use crate::kinds::peers::Face;
+use crate::model::Seen;
+
+/// Where the agent's page that explains alerts is, seen from the host.
+const RUNBOOK_URL: &str = "http://127.0.0.1:9186/runbook";
+
+/// All that a decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// What is wanted.
+    pub monitor: &'a Monitor,
+    /// What was seen.
+    pub observed: &'a Observed,
+    /// What is remembered.
+    pub memory: &'a Memory,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+impl<'a> View<'a> {
+    /// The clusters that are monitored and can be seen, in the order of their names.
+    pub fn clusters(&self) -> impl Iterator<Item = (&'a String, &'a Face)> + use<'a> {
+        let clusters = self.observed.clusters.iter();
+        let staying = clusters.filter(|(_, cluster)| !cluster.is_leaving);
+        staying.filter_map(|(name, cluster)| Some((name, cluster.face.known()?)))
+    }
+
+    /// Whether a container may serve a cluster of which nothing is known yet, such as right after a start of the agent.
+    pub fn may_be_wanted(&self, member: &str) -> bool {
+        let is_unknown = |cluster: &ClusterSeen| !cluster.is_leaving && matches!(cluster.face, Seen::Unknown(_));
+        let clusters = self.observed.clusters.iter();
+        clusters
+            .filter(|(_, cluster)| is_unknown(cluster))
+            .any(|(name, _)| member.starts_with(&Monitor::exporter(name, "")))
+    }
+
+    /// Where Prometheus reaches the agent.
+    pub fn agent_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Where the page that explains alerts is.
+    pub fn runbook_url(&self) -> String {
+        let named = self.monitor.spec.alerts.runbook_url.clone();
+        named.unwrap_or_else(|| RUNBOOK_URL.to_owned())
+    }
+
+    /// The host name by which published ports are reached from the host itself.
+    pub fn reached_at(&self) -> String {
+        match self.monitor.spec.address.as_str() {
+            "0.0.0.0" | "::" => "localhost".to_owned(),
+            address if address.contains(':') => format!("[{address}]"),
+            address => address.to_owned(),
+        }
+    }
+}

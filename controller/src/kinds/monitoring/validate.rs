@@ -1,0 +1,109 @@
+//! What the schema cannot say of a spec. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::rules;
+use super::spec::Monitoring;
+use crate::kinds::problems::{key, password, problem};
+use crate::manifest::load::{PathPart, Problem};
+use crate::model::labels;
+
+/// All that is wrong with a spec that has passed the schema.
+pub fn validate(_name: &str, spec: &Value) -> Vec<Problem> {
+    let Ok(spec) = serde_json::from_value::<Monitoring>(spec.clone()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    ports(&spec, &mut found);
+    servers(&spec, &mut found);
+    alerts(&spec, &mut found);
+    for label in spec.labels.keys().filter(|label| label.starts_with(labels::PREFIX)) {
+        let why = format!("labels that begin with `{}` are the agent's own", labels::PREFIX);
+        found.push(problem(&[key("labels"), key(label)], why).on_key());
+    }
+    found
+}
+
+/// No port is wanted twice.
+fn ports(spec: &Monitoring, found: &mut Vec<Problem>) {
+    let mut wanted: Vec<(Vec<PathPart>, u16)> = vec![(vec![key("prometheus"), key("port")], spec.prometheus.port)];
+    wanted.extend(
+        spec.alertmanager
+            .iter()
+            .map(|one| (vec![key("alertmanager"), key("port")], one.port)),
+    );
+    for (cluster, members) in &spec.exporters.postgres.ports {
+        wanted.extend(members.iter().map(|(member, port)| {
+            let path = [
+                key("exporters"),
+                key("postgres"),
+                key("ports"),
+                key(cluster),
+                key(member),
+            ];
+            (path.to_vec(), *port)
+        }));
+    }
+    for (at, server) in spec.exporters.redis.servers.iter().enumerate() {
+        let path = [
+            key("exporters"),
+            key("redis"),
+            key("servers"),
+            PathPart::Index(at),
+            key("port"),
+        ];
+        wanted.extend(server.port.map(|port| (path.to_vec(), port)));
+    }
+    let mut taken = BTreeMap::new();
+    for (path, port) in wanted {
+        let shown = path.iter().map(part).collect::<Vec<_>>().join(".");
+        if let Some(other) = taken.insert(port, shown) {
+            found.push(problem(&path, format!("port {port} is `spec.{other}` already")));
+        }
+    }
+}
+
+fn part(part: &PathPart) -> String {
+    match part {
+        PathPart::Key(key) => key.clone(),
+        PathPart::Index(at) => at.to_string(),
+    }
+}
+
+fn servers(spec: &Monitoring, found: &mut Vec<Problem>) {
+    let servers = &spec.exporters.redis.servers;
+    let path = |at: usize| vec![key("exporters"), key("redis"), key("servers"), PathPart::Index(at)];
+    for (at, server) in servers.iter().enumerate() {
+        let below = |field: &str| [path(at), vec![key(field)]].concat();
+        if servers[..at].iter().any(|other| other.name == server.name) {
+            found.push(problem(
+                &below("name"),
+                format!("there are two servers called `{}`", server.name),
+            ));
+        }
+        let port = server
+            .address
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            let why = "an address is a host name and a port, such as `redis:6379`";
+            found.push(problem(&below("address"), why));
+        }
+        if let Some(from) = &server.password_from {
+            password(from, &below("passwordFrom"), found);
+        }
+    }
+}
+
+fn alerts(spec: &Monitoring, found: &mut Vec<Problem>) {
+    let known = rules::alerts();
+    for (at, name) in spec.alerts.disabled.iter().enumerate() {
+        if !known.contains(name) {
+            let path = [key("alerts"), key("disabled"), PathPart::Index(at)];
+            let why = format!("there is no alert `{name}`; there are {}", known.join(", "));
+            found.push(problem(&path, why));
+        }
+    }
+}
