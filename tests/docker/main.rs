@@ -21,6 +21,7 @@ mod failover;
 mod fence;
 mod healing;
 mod input;
+mod monitoring;
 mod names;
 mod neighbours;
 mod promotion;

@@ -27,6 +27,8 @@ pub struct World {
     pub name: String,
     pub dir: PathBuf,
     pub spec: Value,
+    /// What the manifest's metadata says beside the name.
+    pub metadata: Value,
     pub base_port: u16,
     agent: Option<Child>,
     environment: Vec<(String, String)>,
@@ -39,7 +41,7 @@ impl World {
         let name = format!("t{}-{test}", std::process::id() % 100_000);
         let dir = std::env::temp_dir().join(format!("reconciler-{name}"));
         fs::create_dir_all(dir.join("manifests")).unwrap();
-        let base_port = free_ports(8);
+        let base_port = free_ports(16);
         let spec = json!({
             "image": image(),
             "replicas": replicas,
@@ -54,6 +56,7 @@ impl World {
             name,
             dir,
             spec,
+            metadata: json!({}),
             base_port,
             agent: None,
             environment: Vec::new(),
@@ -77,10 +80,12 @@ impl World {
     }
 
     pub fn text(&self) -> String {
+        let mut metadata = self.metadata.clone();
+        metadata["name"] = json!(self.name);
         let document = json!({
             "apiVersion": "reconciler.dev/v1alpha1",
             "kind": "PostgresCluster",
-            "metadata": {"name": self.name},
+            "metadata": metadata,
             "spec": self.spec,
         });
         serde_yaml::to_string(&document).unwrap()
@@ -130,6 +135,13 @@ impl World {
         let mut agent = self.agent.take().expect("an agent runs");
         agent.kill().unwrap();
         agent.wait().unwrap();
+    }
+
+    /// Kills the agent, if one runs.
+    pub fn end_agent(&mut self) {
+        if self.agent.is_some() {
+            self.kill_agent();
+        }
     }
 
     pub fn restart_agent(&mut self) {
@@ -335,16 +347,14 @@ impl Drop for World {
         if std::thread::panicking() {
             self.keep_logs();
         }
-        if self.agent.is_some() {
-            self.kill_agent();
-        }
+        self.end_agent();
         sweep(&self.name);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
 /// Removes everything that carries a resource's name.
-fn sweep(name: &str) {
+pub fn sweep(name: &str) {
     let filter = format!("label=dev.reconciler.name={name}");
     let list = |what: &[&str]| docker_output(&[what, &["--filter", &filter]].concat()).out;
     for container in list(&["ps", "-aq"]).lines() {

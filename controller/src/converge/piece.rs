@@ -188,7 +188,7 @@ fn start<C>(piece: &Piece, container: Option<&ContainerObserved>, cause: &str) -
     let mut steps = Vec::new();
     for network in &piece.networks {
         if container.is_none_or(|container| !container.networks.contains_key(network)) {
-            steps.push(connect(piece, network, "it is reached there"));
+            steps.push(connect(piece, network));
         }
     }
     let deliver = EngineOp::Deliver(piece.delivery.clone());
@@ -198,13 +198,13 @@ fn start<C>(piece: &Piece, container: Option<&ContainerObserved>, cause: &str) -
     steps
 }
 
-fn connect<C>(piece: &Piece, network: &str, cause: &str) -> Action<C> {
+fn connect<C>(piece: &Piece, network: &str) -> Action<C> {
     let op = EngineOp::Connect {
         container: piece.container.name.clone(),
         network: network.to_owned(),
         aliases: vec![piece.container.name.clone()],
     };
-    Action::engine(&piece.member, op, cause)
+    Action::engine(&piece.member, op, "what it asks is reached there")
 }
 
 fn stop<C>(piece: &Piece, container: &ContainerObserved, cause: &str) -> Action<C> {
@@ -263,10 +263,15 @@ fn tend<C>(piece: &Piece, container: &ContainerObserved, sight: Sight<'_>, plan:
         plan.step(stop(piece, container, "its restart was requested"));
         return;
     }
-    for network in &piece.networks {
-        if !container.networks.contains_key(network) {
-            plan.step(connect(piece, network, "somebody detached it"));
-        }
+    let lost = piece
+        .networks
+        .iter()
+        .find(|network| !container.networks.contains_key(*network));
+    if let Some(network) = lost {
+        // Its connections hang on an address that it will not have again.
+        let cause = format!("somebody detached it from {network}");
+        plan.step(stop(piece, container, &cause));
+        return;
     }
     if container.limits != piece.container.limits {
         let op = EngineOp::UpdateLimits {

@@ -44,6 +44,6 @@ pub(super) async fn files(docker: &Docker, check: &FileCheck) -> Result<(), Host
     Err(HostError::new(
         kind,
         what,
-        lines.join("\n").chars().take(MAX_CHARS).collect::<String>(),
+        lines.join("; ").chars().take(MAX_CHARS).collect::<String>(),
     ))
 }

@@ -120,7 +120,12 @@ pub fn prometheus_files(view: &View<'_>) -> Vec<FileSpec> {
     let Targets { postgres, redis, agent } = targets(view);
     let mut files = vec![marked("prometheus.yml", &conf)];
     files.extend(rules.iter().map(|(name, text)| marked(name, text)));
-    for (job, targets) in [("postgres", postgres), ("redis", redis), ("reconciler", agent)] {
+    // While a cluster is not known, such as right after a start of the agent, its targets stay as they are.
+    let jobs = [("postgres", postgres), ("redis", redis), ("reconciler", agent)];
+    for (job, targets) in jobs
+        .into_iter()
+        .filter(|(job, _)| *job != "postgres" || view.knows_all_clusters())
+    {
         files.push(marked(&format!("targets/{job}.yml"), &conf::targets(&targets)));
     }
     files
@@ -186,7 +191,6 @@ fn alertmanager(view: &View<'_>) -> Option<Piece> {
     let files = alertmanager_files(view);
     Some(Piece {
         port_field: "spec.alertmanager.port",
-        read_at_start: files.iter().map(|file| file.name.clone()).collect(),
         ..piece(view, ALERTMANAGER, container, files)
     })
 }
@@ -203,7 +207,11 @@ fn alertmanager_files(view: &View<'_>) -> Vec<FileSpec> {
     texts.extend(users.map(|(file, text)| (file.as_str(), text.as_str())));
     let files = texts.into_iter().map(|(name, text)| FileSpec {
         mode: 0o600,
-        ..FileSpec::plain(name, text.to_owned())
+        ..match name.ends_with(".tmpl") {
+            // A comment would be part of what it makes.
+            true => FileSpec::plain(name, text.to_owned()),
+            false => marked(name, text),
+        }
     });
     files.collect()
 }

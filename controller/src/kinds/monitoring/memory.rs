@@ -1,7 +1,7 @@
 //! What has to be remembered of a monitoring resource: what users' files said when they were last found good, which ports
 //! exporters got, and what was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub struct Memory {
     pub restarts: BTreeMap<String, i64>,
     /// The configuration that Prometheus was asked to read last.
     pub reload: Option<Reload>,
+    /// The members whose files were put right after they may have read wrong ones.
+    pub unread: BTreeSet<String>,
 }
 
 /// A reload that was asked for.
@@ -55,6 +57,10 @@ pub enum Change {
     Refuse(String, Refused),
     /// A user's file is gone.
     Drop(String),
+    /// A member's files are put right after it may have read wrong ones.
+    Unread(String),
+    /// A member was asked to read its files.
+    Read(String),
     /// Prometheus was asked to read a configuration.
     Reloading(String, i64),
     /// Members are to be restarted.
@@ -82,6 +88,12 @@ impl Memory {
                 self.refused.remove(file);
                 self.accepted.remove(file);
             }
+            Change::Unread(member) => {
+                self.unread.insert(member.clone());
+            }
+            Change::Read(member) => {
+                self.unread.remove(member);
+            }
             Change::Reloading(mark, at) => {
                 self.reload = Some(Reload {
                     mark: mark.clone(),
@@ -104,6 +116,8 @@ impl fmt::Display for Change {
             Change::Accept(file, _) => write!(f, "{file} is in force"),
             Change::Refuse(file, refused) => write!(f, "{file} is refused: {}", refused.why),
             Change::Drop(file) => write!(f, "{file} is gone"),
+            Change::Unread(member) => write!(f, "{member} has to read its files again"),
+            Change::Read(member) => write!(f, "{member} reads its files"),
             Change::Reloading(mark, _) => write!(f, "configuration {mark} is being read"),
             Change::Restart(members, _) => write!(f, "{} shall restart", members.join(", ")),
         }

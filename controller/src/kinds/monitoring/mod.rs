@@ -113,7 +113,9 @@ impl Kind for Monitoring {
     fn is_news(change: &Change) -> bool {
         match change {
             Change::Accept(..) | Change::Refuse(..) | Change::Drop(_) | Change::Restart(..) => true,
-            Change::Port(..) | Change::Release(_) | Change::Reloading(..) => false,
+            Change::Port(..) | Change::Release(_) | Change::Unread(_) | Change::Read(_) | Change::Reloading(..) => {
+                false
+            }
         }
     }
 

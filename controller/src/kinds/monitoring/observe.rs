@@ -36,6 +36,8 @@ pub struct Observed {
     pub running: Seen<String>,
     /// What Prometheus scrapes, and how that went.
     pub targets: Seen<Vec<TargetSeen>>,
+    /// Since when Prometheus has had no answer from a container, by its name, in seconds since the epoch.
+    pub silent_since: BTreeMap<String, i64>,
     /// How often in a row a container ended right after its start, by member.
     pub short_lives: BTreeMap<String, u32>,
 }
@@ -106,6 +108,7 @@ pub async fn observe<R: Reads>(
         observed.running = read(config, conf::running_mark);
         observed.targets = read(targets, targets_in);
     }
+    observed.silent_since = silent_since(&observed, before, look.now);
     observed.short_lives = short_lives(&observed.objects, before, look.now);
     Ok(observed)
 }
@@ -184,6 +187,22 @@ fn targets_in(body: &[u8]) -> Option<Vec<TargetSeen>> {
         error: text(&target["lastError"]),
     });
     Some(seen.collect())
+}
+
+fn silent_since(observed: &Observed, before: &Observed, now: i64) -> BTreeMap<String, i64> {
+    let Seen::Known(targets) = &observed.targets else {
+        // Nothing is known of who answers; what was known before still holds.
+        return before.silent_since.clone();
+    };
+    let silent = targets.iter().filter(|target| target.is_up == Some(false));
+    let name = |target: &TargetSeen| target.instance.rsplit_once(':').map(|(name, _)| name.to_owned());
+    silent
+        .filter_map(name)
+        .map(|name| {
+            let since = before.silent_since.get(&name).copied().unwrap_or(now);
+            (name, since)
+        })
+        .collect()
 }
 
 /// A container that ended soon after its start counts once per end; one that has run for a while is forgiven.

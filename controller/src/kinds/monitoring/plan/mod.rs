@@ -3,6 +3,7 @@
 mod ports;
 mod reload;
 mod roles;
+mod silence;
 mod userfiles;
 mod view;
 
@@ -11,7 +12,6 @@ mod tests;
 
 use super::desired;
 use super::memory::Change;
-use super::monitor::PROMETHEUS;
 use super::observe::Observed;
 use crate::converge::{self, Piece, Sight};
 use crate::kinds::postgres::spec::PullPolicy;
@@ -38,11 +38,11 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
         converge::keep(piece, objects, (OWNER, may_pull), sight, &mut plan);
     }
     let is_wanted = |member: &str| pieces.iter().any(|piece| piece.member == member) || view.may_be_wanted(member);
+    silence::end(view, &pieces, &mut plan);
     converge::clear(objects, is_wanted, desired::GRACE_SECS, &mut plan);
     userfiles::judge(view, &mut plan);
-    if let Some(prometheus) = pieces.iter().find(|piece| piece.member == PROMETHEUS) {
-        reload::reload(view, prometheus, &mut plan);
-    }
+    reload::note_deliveries(&mut plan);
+    reload::reload(view, &pieces, &mut plan);
     plan
 }
 

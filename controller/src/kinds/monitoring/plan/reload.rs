@@ -1,8 +1,11 @@
-//! Has Prometheus read its configuration again. It says itself which one it runs; a signal says only that it was asked.
+//! Has programs read their files again. Prometheus says itself which configuration it runs; a signal says only that somebody
+//! was asked, so what is to be read is remembered before it is put in place.
+
+use std::time::Duration;
 
 use super::super::desired;
 use super::super::memory::Change;
-use super::super::monitor::PROMETHEUS;
+use super::super::monitor::{ALERTMANAGER, PROMETHEUS};
 use super::View;
 use crate::converge::{self, Piece, Stage};
 use crate::model::Seen;
@@ -10,23 +13,62 @@ use crate::model::plan::{Action, EngineOp, Op, Plan};
 
 /// How long a reload may take before it is asked for again, in seconds.
 const PATIENCE_SECS: i64 = 10;
+/// Who reads files when it is told to.
+const LISTENERS: [&str; 2] = [PROMETHEUS, ALERTMANAGER];
 
-/// Asks for a reload when the files are right and Prometheus runs something else.
-pub fn reload(view: &View<'_>, piece: &Piece, plan: &mut Plan<Change>) {
-    let wanted = desired::mark(view);
-    let is_up = converge::stage(piece, &view.observed.objects) == Stage::Up;
-    // What it is given first is what it shall read.
-    if !is_up || plan.touches(PROMETHEUS) || !matches!(&view.observed.running, Seen::Known(mark) if *mark != wanted) {
+/// Remembers, before files are put right, that somebody has to read them: the wrong ones may be in force, and neither of the
+/// two tells which rules or receivers it runs. Targets are read without a word.
+pub fn note_deliveries(plan: &mut Plan<Change>) {
+    for chain in &mut plan.chains {
+        // What begins with a delivery and ends with a start is read then.
+        let [only] = chain.as_slice() else {
+            continue;
+        };
+        let subject = only.subject.clone();
+        let is_told = |name: &str| !name.starts_with("targets/");
+        let delivers = match &only.op {
+            Op::Engine(EngineOp::Deliver(delivery)) => delivery.files.iter().any(|file| is_told(&file.name)),
+            Op::Engine(_) | Op::Sql(..) | Op::Remember(_) => false,
+        };
+        if delivers && LISTENERS.contains(&subject.as_str()) {
+            let unread = Op::Remember(Change::Unread(subject.clone()));
+            chain.insert(0, Action::new(&subject, unread, "it may have read what is wrong"));
+        }
+    }
+}
+
+/// Asks for a reload where files are right and something else is in force.
+pub fn reload(view: &View<'_>, pieces: &[Piece], plan: &mut Plan<Change>) {
+    let is_up = |piece: &&Piece| converge::stage(piece, &view.observed.objects) == Stage::Up;
+    for piece in pieces
+        .iter()
+        .filter(|piece| LISTENERS.contains(&piece.member.as_str()))
+        .filter(is_up)
+    {
+        // What it is given first is what it shall read.
+        if !plan.touches(&piece.member) {
+            tell(view, piece, plan);
+        }
+    }
+}
+
+fn tell(view: &View<'_>, piece: &Piece, plan: &mut Plan<Change>) {
+    let member = piece.member.as_str();
+    let is_unread = view.memory.unread.contains(member);
+    let wanted = (member == PROMETHEUS).then(|| desired::mark(view));
+    let runs_another = match (&view.observed.running, &wanted) {
+        (Seen::Known(mark), Some(wanted)) => mark != wanted,
+        (Seen::Known(_) | Seen::Absent | Seen::Unknown(_), _) => false,
+    };
+    if !runs_another && !is_unread {
         return;
     }
-    let asked = view.memory.reload.as_ref().filter(|asked| asked.mark == wanted);
+    let asked = view.memory.reload.as_ref();
+    let asked = asked.filter(|asked| Some(&asked.mark) == wanted.as_ref() && !is_unread);
     if let Some(asked) = asked.filter(|asked| view.now - asked.at < PATIENCE_SECS) {
-        plan.wait(PROMETHEUS, "it reads its configuration");
-        plan.again_in(std::time::Duration::from_millis(if asked.at == view.now {
-            100
-        } else {
-            500
-        }));
+        plan.wait(member, "it reads its configuration");
+        let is_fresh = asked.at == view.now;
+        plan.again_in(Duration::from_millis(if is_fresh { 100 } else { 500 }));
         return;
     }
     let Some(container) = view.observed.objects.container(&piece.container.name) else {
@@ -36,13 +78,17 @@ pub fn reload(view: &View<'_>, piece: &Piece, plan: &mut Plan<Change>) {
         container: container.id.clone(),
         signal: "SIGHUP".to_owned(),
     };
-    let cause = "it runs another configuration";
-    plan.chain(vec![
-        Action::engine(PROMETHEUS, signal, cause),
-        Action::new(
-            PROMETHEUS,
-            Op::Remember(Change::Reloading(wanted, view.now)),
-            "it was asked to",
-        ),
-    ]);
+    let cause = match runs_another {
+        true => "it runs another configuration",
+        false => "its files were put right",
+    };
+    let mut steps = vec![Action::engine(member, signal, cause)];
+    let mut remember = |change| steps.push(Action::new(member, Op::Remember(change), "it was asked to"));
+    if is_unread {
+        remember(Change::Read(member.to_owned()));
+    }
+    if let Some(wanted) = wanted {
+        remember(Change::Reloading(wanted, view.now));
+    }
+    plan.chain(steps);
 }

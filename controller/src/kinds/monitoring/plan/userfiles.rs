@@ -147,7 +147,7 @@ fn complaint(view: &View<'_>, unit: &Unit<'_>, said: &str) -> String {
     let places = [CHECK_DIRECTORY, DIRECTORY].map(|directory| format!("{directory}/{ours}/"));
     let is_noise = |line: &&str| !line.starts_with("Checking ") && !line.starts_with("FAILED") && !line.is_empty();
     let lines: Vec<String> = said
-        .lines()
+        .split("; ")
         .map(str::trim)
         .filter(is_noise)
         .map(|line| {

@@ -41,6 +41,12 @@ impl<'a> View<'a> {
             .any(|(name, _)| member.starts_with(&Monitor::exporter(name, "")))
     }
 
+    /// Whether every cluster that is monitored was looked at.
+    pub fn knows_all_clusters(&self) -> bool {
+        let mut clusters = self.observed.clusters.values();
+        clusters.all(|cluster| cluster.is_leaving || cluster.face.known().is_some())
+    }
+
     /// Where Prometheus reaches the agent.
     pub fn agent_address(&self) -> Option<SocketAddr> {
         None

@@ -1,0 +1,123 @@
+//! The users' own files: rules, queries, Alertmanager's configuration. What is wrong is refused, and what was good stays.
+
+use serde_json::json;
+
+use super::station::{Station, get};
+
+const RULE: &str = "groups:\n- name: mine\n  rules:\n  - alert: Mine\n    expr: vector(1)\n";
+
+#[test]
+fn a_rule_that_is_wrong_is_refused_with_its_line_and_the_old_one_stays() {
+    let mut station = Station::new("rules", 0);
+    station.put("own/mine.yml", RULE);
+    station.spec["prometheus"]["rules"] = json!("own");
+    station.start();
+    station.until("the rule is in force", |s| s.rules().contains(&"Mine".to_owned()));
+    let started = station.started_at(&station.container("prometheus"));
+
+    station.put(
+        "own/mine.yml",
+        &RULE.replace("vector(1)", "vector(1) +").replace("Mine", "Broken"),
+    );
+    station.until("it is refused", |s| s.condition("FilesAccepted").0 == "False");
+    let (_, reason, message) = station.condition("FilesAccepted");
+    assert_eq!(reason, "Refused");
+    assert!(
+        message.contains("own/mine.yml:5:") && message.contains("stays in force"),
+        "{message}"
+    );
+    assert!(station.rules().contains(&"Mine".to_owned()), "the old one is in force");
+
+    station.put("own/other.yml", &RULE.replace("Mine", "Other").replace("mine", "other"));
+    station.until("another file is taken all the same", |s| {
+        s.rules().contains(&"Other".to_owned())
+    });
+    station.put("own/mine.yml", &RULE.replace("Mine", "Mended"));
+    station.until("the mended one is in force", |s| {
+        s.condition("FilesAccepted").0 == "True" && s.rules().contains(&"Mended".to_owned())
+    });
+    std::fs::remove_file(station.world.dir.join("manifests/own/other.yml")).unwrap();
+    station.until("one that is removed is not", |s| {
+        !s.rules().contains(&"Other".to_owned())
+    });
+    assert_eq!(
+        station.started_at(&station.container("prometheus")),
+        started,
+        "it was never restarted"
+    );
+
+    std::fs::remove_dir_all(station.world.dir.join("manifests/own")).unwrap();
+    station.until("the lost folder is noticed", |s| {
+        s.condition("ManifestAccepted").0 == "False"
+    });
+    let (_, _, message) = station.condition("ManifestAccepted");
+    assert!(message.contains("own cannot be read"), "{message}");
+    assert!(
+        station.rules().contains(&"Mended".to_owned()),
+        "what came from it is kept"
+    );
+}
+
+#[test]
+fn queries_of_the_users_own_are_asked() {
+    let mut station = Station::new("queries", 0);
+    let query =
+        "shop_answer:\n  query: select 42 as number\n  metrics:\n  - number: {usage: GAUGE, description: The answer}\n";
+    station.put("asked/shop.yml", query);
+    station.spec["exporters"]["postgres"]["queries"] = json!("asked");
+    station.start();
+    station.until("it is asked", |s| {
+        s.query("shop_answer_number").iter().any(|(_, value)| *value == 42.0)
+    });
+
+    station.put("asked/shop.yml", &query.replace("  query: select", "  query select"));
+    station.until("a broken one is refused", |s| {
+        s.condition("ManifestAccepted").0 == "False"
+    });
+    let problems = station
+        .world
+        .cli(&["validate", "-f", station.world.dir.join("manifests").to_str().unwrap()]);
+    assert!(problems.err.contains("asked/shop.yml:"), "{}", problems.err);
+
+    station.put("asked/shop.yml", &query.replace("42", "43"));
+    station.until("the exporter is restarted with the new one", |s| {
+        s.query("shop_answer_number").iter().any(|(_, value)| *value == 43.0)
+    });
+}
+
+#[test]
+fn alertmanager_hears_of_alerts_and_its_passwords_are_not_told() {
+    let mut station = Station::new("alerts", 0);
+    let port = station.world.base_port + 13;
+    let conf = "route: {receiver: hook}\nreceivers:\n- name: hook\n  webhook_configs:\n  - url: http://127.0.0.1:1/\n    \
+                http_config: {basic_auth: {username: u, password: geheim}}\n";
+    station.put("own/mine.yml", RULE);
+    station.spec["prometheus"]["rules"] = json!("own");
+    station.put("tell/alertmanager.yml", conf);
+    station.spec["alertmanager"] = json!({"port": port, "config": "tell"});
+    station.start();
+    let alerts = || get(port, "/api/v2/alerts").unwrap_or_default();
+    station.until("it has the alert, with its own receiver", |_| {
+        let alerts = alerts();
+        alerts.contains("\"Mine\"") && alerts.contains("\"hook\"")
+    });
+    station.put(
+        "tell/alertmanager.yml",
+        &conf.replace("password: geheim", "password: [geheim]"),
+    );
+    station.until("it is refused", |s| s.condition("FilesAccepted").0 == "False");
+    station.put(
+        "tell/alertmanager.yml",
+        &conf
+            .replace("receiver: hook", "receiver: other")
+            .replace("name: hook", "name: other"),
+    );
+    station.until("the next one is taken", |_| alerts().contains("\"other\""));
+    let told = [
+        station.events(),
+        station.world.agent_log(),
+        station.resource().to_string(),
+    ]
+    .concat();
+    assert!(!told.contains("geheim"), "what is told holds a password");
+}
