@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let default = if matches!(arguments.command, Command::Run(_)) {
+    let default = if matches!(arguments.command, Command::Run { .. }) {
         "info"
     } else {
         "error"

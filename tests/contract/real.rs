@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::real::RealHost;
-use reconciler::host::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead};
+use reconciler::host::{
+    Ask, Doors, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead,
+};
 use reconciler::model::Seen;
 use reconciler::model::container::{NamedSpec, Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -108,6 +110,8 @@ fn output(arguments: &[&str]) -> (bool, String) {
 }
 
 impl WebRead for Real {}
+
+impl Doors for Real {}
 
 impl EngineRead for Real {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

@@ -13,6 +13,8 @@ pub use crate::engines::{docker, docker_output, on_engine, until};
 /// How long anything may take. Generous: it only ever passes when something is wrong.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 pub const POLL: Duration = Duration::from_millis(50);
+/// The agent's metrics are at this port behind a world's first.
+pub const METRICS: u16 = 15;
 
 /// What a command came to.
 #[derive(Debug)]
@@ -124,6 +126,10 @@ impl World {
         command.arg(self.dir.join("manifests"));
         command
             .env("RECONCILER_LOG", "debug")
+            .env(
+                "RECONCILER_METRICS_ADDRESS",
+                format!("127.0.0.1:{}", self.base_port + METRICS),
+            )
             .envs(self.environment.iter().cloned());
         command.stdout(Stdio::null()).stderr(log);
         self.agent = Some(command.spawn().unwrap());

@@ -67,6 +67,7 @@ impl World {
         let named = |name: &str| NamedObserved {
             name: name.to_owned(),
             labels: BTreeMap::new(),
+            ..NamedObserved::default()
         };
         self.volumes.push(Volume {
             seen: named("other-data"),

@@ -395,5 +395,6 @@ pub fn observed(spec: &NamedSpec) -> NamedObserved {
     NamedObserved {
         name: spec.name.clone(),
         labels: spec.labels.clone(),
+        ..NamedObserved::default()
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::{
-    Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
 };
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState, RunState};
@@ -220,6 +220,8 @@ fn duration(op: &EngineOp) -> (u64, u64) {
 }
 
 impl WebRead for SimHost {}
+
+impl Doors for SimHost {}
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod manifests;
+pub mod metrics;
 pub mod peers;
 pub mod queue;
 pub mod runner;
@@ -22,9 +23,11 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use self::clock::Clock;
+use self::metrics::{Metrics, Present};
 use self::peers::Faces;
 use self::queue::Queue;
 use self::runner::{Run, Runner};
+use self::view::ResourceView;
 use crate::host::docker::EngineEvent;
 use crate::host::{Reads, Writes};
 use crate::kinds::Kind as _;
@@ -49,6 +52,8 @@ pub struct Shared<H> {
     pub clock: Clock,
     /// Whose turn it is.
     pub queue: Queue,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What resources show to each other.
     pub faces: Faces,
     /// Passes made since the start.
@@ -90,6 +95,7 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
             secrets,
             clock,
             queue: Queue::default(),
+            metrics: Metrics::default(),
             faces: Faces::default(),
             passes: Cell::new(0),
         });
@@ -181,6 +187,16 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
     /// All runners, by kind and name.
     pub fn runners(&self) -> Vec<Rc<dyn Run>> {
         self.runners.borrow().values().cloned().collect()
+    }
+
+    /// The metrics, as a scrape gets them.
+    pub fn metrics(&self) -> String {
+        let resources: Vec<ResourceView> = self.runners().iter().map(|runner| runner.view()).collect();
+        self.shared.metrics.text(Present {
+            resources: &resources,
+            queue_depth: self.shared.queue.depth(),
+            problems: self.problems().len(),
+        })
     }
 
     /// What is wrong with the manifests, in words.

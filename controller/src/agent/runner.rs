@@ -17,7 +17,7 @@ use super::view::ReplyView;
 use super::{Key, Shared};
 use crate::host::{Ask, FailureKind, HostError, Reads, Writes};
 use crate::kinds::peers::Peer;
-use crate::kinds::{Identity, Kind, Look, Request, Scene, teardown};
+use crate::kinds::{Identity, Kind, Look, Milestone, Request, Scene, teardown};
 use crate::model::Seen;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::{Status, date_conditions};
@@ -78,6 +78,8 @@ struct State<K: Kind> {
     common_under_way: usize,
     backoff: Backoff,
     looked_deep: Option<Instant>,
+    /// Since when nobody accepts writes, while another member takes over.
+    writes_stopped: Option<Instant>,
     /// Whether the record holds news that is not on disk.
     is_dirty: bool,
     saved: Option<Instant>,
@@ -116,6 +118,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             common_under_way: 0,
             backoff: Backoff::default(),
             looked_deep: None,
+            writes_stopped: None,
             is_dirty: false,
             saved: None,
             is_gone: false,
@@ -157,7 +160,11 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         self.shared.passes.set(self.shared.passes.get() + 1);
         let number = self.started.get();
         self.shared.queue.wake(&self.key, RESYNC);
-        if let Err(error) = self.look_and_act().await {
+        let begin = Instant::now();
+        let looked = self.look_and_act().await;
+        let metrics = &self.shared.metrics;
+        metrics.passed(self.name(), begin.elapsed(), looked.is_ok());
+        if let Err(error) = looked {
             self.cannot_see(error);
             self.shared.queue.wake(&self.key, BLIND);
         }
@@ -319,8 +326,30 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         let saved = self.save(&mut state);
         if saved.is_err() {
             state.memory = before;
+        } else if let Some(milestone) = K::milestone(change) {
+            state.writes_stopped = self.count(milestone, state.writes_stopped);
         }
         saved
+    }
+
+    /// Counts a milestone. Since when nobody accepts writes, from then on.
+    fn count(&self, milestone: Milestone<'_>, stopped: Option<Instant>) -> Option<Instant> {
+        let metrics = &self.shared.metrics;
+        match milestone {
+            Milestone::Reseed(member) => metrics.reseeded(&self.key.1, member),
+            Milestone::WritesStop => return stopped.or(Some(Instant::now())),
+            Milestone::Promoted(succeeded) => {
+                let outage = stopped.filter(|_| succeeded).map(|since| since.elapsed());
+                metrics.switched(&self.key.1, succeeded, outage);
+                return None;
+            }
+        }
+        stopped
+    }
+
+    /// Its kind and name.
+    fn name(&self) -> (&str, &str) {
+        (&self.key.0, &self.key.1)
     }
 
     fn scene<T>(&self, ask: impl FnOnce(&Scene<'_, K>) -> T) -> Option<T> {

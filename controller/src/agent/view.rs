@@ -55,6 +55,9 @@ pub struct AgentView {
     pub problems: Vec<String>,
     /// Passes since the start.
     pub passes: u64,
+    /// The addresses at which it is asked for its metrics.
+    #[serde(default)]
+    pub metrics: Vec<String>,
 }
 
 /// Everything at once.

@@ -18,13 +18,14 @@ pub mod validate;
 pub mod volumes;
 pub mod wait;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::client::Client;
-use self::error::CommandResult;
+use self::error::{CommandError, CommandResult, Exit};
 use self::output::{Format, print};
 use crate::manifest::quantity::parse_duration;
 
@@ -54,12 +55,22 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the agent: make the host match the manifests, and keep it so
-    Run(Manifests),
+    Run {
+        /// The manifests
+        #[command(flatten)]
+        manifests: Manifests,
+        /// Where it is asked for its metrics
+        #[command(flatten)]
+        metrics: MetricsAt,
+    },
     /// Start the agent in the background unless it runs, wait until all is ready, print the status
     Up {
         /// The manifests
         #[command(flatten)]
         manifests: Manifests,
+        /// Where the agent is asked for its metrics
+        #[command(flatten)]
+        metrics: MetricsAt,
         /// How long to wait
         #[arg(long, default_value = "10m", value_parser = parse_duration)]
         timeout: Duration,
@@ -213,14 +224,47 @@ pub struct Manifests {
     pub file: Vec<PathBuf>,
 }
 
+/// Where the agent is asked for its metrics.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MetricsAt {
+    /// The address and port for the agent's own metrics, or `none`
+    #[arg(long, env = "RECONCILER_METRICS_ADDRESS", default_value_t = default_address())]
+    pub metrics_address: String,
+}
+
+fn default_address() -> String {
+    format!("127.0.0.1:{}", crate::server::metrics::PORT)
+}
+
+impl MetricsAt {
+    /// The address; nothing for `none`.
+    pub fn address(&self) -> Result<Option<SocketAddr>, CommandError> {
+        let text = &self.metrics_address;
+        if text == "none" {
+            return Ok(None);
+        }
+        let wrong = |_| {
+            CommandError::new(
+                Exit::Invalid,
+                format!("`{text}` is no address and port, such as 127.0.0.1:9186"),
+            )
+        };
+        text.parse().map(Some).map_err(wrong)
+    }
+}
+
 /// Does what was asked for.
 pub async fn dispatch(arguments: Arguments) -> CommandResult {
     let state_dir = arguments.state_dir;
     let client = Client::new(&state_dir);
     let client = &client;
     match arguments.command {
-        Command::Run(manifests) => run::run(&state_dir, manifests.file).await,
-        Command::Up { manifests, timeout } => run::up(client, &state_dir, &manifests.file, timeout).await,
+        Command::Run { manifests, metrics } => run::run(&state_dir, manifests.file, metrics.address()?).await,
+        Command::Up {
+            manifests,
+            metrics,
+            timeout,
+        } => run::up(client, (&state_dir, &metrics), &manifests.file, timeout).await,
         Command::Validate(manifests) => validate::validate(&manifests.file),
         Command::Plan { file, output } => plan::plan(client, &state_dir, &file, output).await,
         Command::Status { name, output } => status::status(client, name.as_deref(), output).await,

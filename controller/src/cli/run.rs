@@ -1,5 +1,6 @@
 //! `reconciler run`: the agent. `reconciler up`: the agent in the background, and a wait until all is ready.
 
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,16 +14,17 @@ use tracing::{info, warn};
 use super::client::Client;
 use super::error::{CommandError, CommandResult, Exit, failed};
 use super::output::{Format, print};
-use super::{status, validate, wait};
+use super::{MetricsAt, status, validate, wait};
 use crate::agent::Agent;
 use crate::host::Secrets;
 use crate::host::docker::Docker;
 use crate::host::real::RealHost;
 use crate::server;
+use crate::server::metrics::Listeners;
 use crate::store::{SecretFiles, Store};
 
 /// Runs the agent until it is told to stop.
-pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>) -> CommandResult {
+pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>, metrics: Option<SocketAddr>) -> CommandResult {
     let store = Store::open(state_dir).map_err(failed)?;
     let (records, _) = store.load().map_err(failed)?;
     if records.is_empty() && !manifests.iter().any(|path| path.exists()) {
@@ -34,7 +36,10 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>) -> CommandResult {
         ));
     }
     let secrets = Rc::new(SecretFiles::new(state_dir));
-    let host = RealHost::connect(Rc::clone(&secrets) as Rc<dyn Secrets>).map_err(failed)?;
+    let mut host = RealHost::connect(Rc::clone(&secrets) as Rc<dyn Secrets>).map_err(failed)?;
+    let (calls, incoming) = mpsc::channel(64);
+    let listeners = Rc::new(Listeners::new(calls.clone()));
+    host.listeners = metrics.map(|_| Rc::clone(&listeners));
     let docker = Rc::clone(&host.docker);
     if let Some(own) = docker.in_container() {
         info!(
@@ -43,7 +48,6 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>) -> CommandResult {
         );
     }
     let agent = Agent::new(host, store, secrets, manifests).map_err(failed)?;
-    let (calls, incoming) = mpsc::channel(64);
     let socket_dir = state_dir.to_owned();
     info!(state_dir = %state_dir.display(), version = env!("CARGO_PKG_VERSION"), "the agent starts");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -58,6 +62,7 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>) -> CommandResult {
     tokio::task::spawn_local(server::serve_calls(Rc::clone(&agent), incoming));
     tokio::task::spawn_local(hear_engine(docker, Rc::clone(&agent)));
     tokio::task::spawn_local(beat());
+    tokio::task::spawn_local(serve_metrics(listeners, metrics));
     let ended = tokio::select! {
         result = server::listen(&socket_dir, calls) => {
             let why = result.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
@@ -70,6 +75,25 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>) -> CommandResult {
     };
     info!("the agent stops; the containers keep running");
     ended
+}
+
+/// Serves the metrics. A port that somebody else has is no reason to leave the databases alone: it is tried again.
+async fn serve_metrics(listeners: Rc<Listeners>, address: Option<SocketAddr>) {
+    let Some(address) = address else {
+        return;
+    };
+    let mut is_told = false;
+    loop {
+        match listeners.listen(address).await {
+            Ok(address) => return info!(%address, "the metrics are served"),
+            Err(error) if !is_told => {
+                warn!(%address, %error, "the metrics are not served; it is tried again, or name another --metrics-address");
+                is_told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
 }
 
 /// Wakes whoever something happened to. The stream is subscribed first and the world listed afterwards; whenever it
@@ -108,10 +132,16 @@ async fn beat() {
 }
 
 /// Starts an agent in the background unless one runs, waits until everything is ready, and prints the status.
-pub async fn up(client: &Client, state_dir: &Path, manifests: &[PathBuf], limit: Duration) -> CommandResult {
+pub async fn up(
+    client: &Client,
+    (state_dir, metrics): (&Path, &MetricsAt),
+    manifests: &[PathBuf],
+    limit: Duration,
+) -> CommandResult {
+    metrics.address()?;
     validate::documents(manifests)?;
     if client.overview(false).await.is_err() {
-        start(client, state_dir, manifests).await?;
+        start(client, (state_dir, metrics), manifests).await?;
     }
     let overview = client.overview(false).await?;
     let process = overview.agent.process;
@@ -139,7 +169,7 @@ pub async fn up(client: &Client, state_dir: &Path, manifests: &[PathBuf], limit:
     ))
 }
 
-async fn start(client: &Client, state_dir: &Path, manifests: &[PathBuf]) -> CommandResult {
+async fn start(client: &Client, (state_dir, metrics): (&Path, &MetricsAt), manifests: &[PathBuf]) -> CommandResult {
     std::fs::create_dir_all(state_dir).map_err(failed)?;
     let log_path = state_dir.join("agent.log");
     let log = std::fs::File::options()
@@ -149,6 +179,7 @@ async fn start(client: &Client, state_dir: &Path, manifests: &[PathBuf]) -> Comm
         .map_err(failed)?;
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("--state-dir").arg(state_dir).arg("run");
+    command.arg("--metrics-address").arg(&metrics.metrics_address);
     for path in manifests {
         command.arg("-f").arg(std::path::absolute(path).map_err(failed)?);
     }

@@ -19,6 +19,11 @@ fn is_ours(text: &str) -> bool {
     short_hash(body.as_bytes()) == hash
 }
 
+/// Whether what was found is what was written here earlier, so that nobody else changed it.
+pub fn is_earlier(found: Option<&[u8]>) -> bool {
+    found.is_some_and(|found| is_ours(&String::from_utf8_lossy(found)))
+}
+
 /// Why a file is not as it is wanted, in words that a user reads.
 pub fn what_happened(wanted: &FileSpec, found: Option<&[u8]>) -> String {
     let name = &wanted.name;

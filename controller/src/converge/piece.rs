@@ -86,11 +86,10 @@ pub fn keep<C: PartialEq>(
     };
     match stage(piece, objects) {
         Stage::Missing => {}
-        Stage::Between if container.state == RunState::Paused => plan.step(Action::engine(
-            member,
-            EngineOp::Unpause(container.id.clone()),
-            "somebody froze it",
-        )),
+        Stage::Between if container.state == RunState::Paused => {
+            let thaw = EngineOp::Unpause(container.id.clone());
+            plan.step(Action::engine(member, thaw, "somebody froze it").drift());
+        }
         Stage::Between => plan.wait(member, "the engine is busy with it"),
         Stage::Down => restart(piece, objects, container, (may_pull, sight), plan),
         Stage::Outdated => {
@@ -270,7 +269,7 @@ fn tend<C>(piece: &Piece, container: &ContainerObserved, sight: Sight<'_>, plan:
     if let Some(network) = lost {
         // Its connections hang on an address that it will not have again.
         let cause = format!("somebody detached it from {network}");
-        plan.step(stop(piece, container, &cause));
+        plan.step(stop(piece, container, &cause).drift());
         return;
     }
     if container.limits != piece.container.limits {
@@ -298,14 +297,18 @@ fn files<C>(piece: &Piece, container: &ContainerObserved, found: &BTreeMap<Strin
     let Some(first) = wrong.first() else {
         return;
     };
-    let cause = super::files::what_happened(first, found.get(&first.name).map(Vec::as_slice));
+    let found = found.get(&first.name).map(Vec::as_slice);
+    let cause = super::files::what_happened(first, found);
+    let is_drift = !super::files::is_earlier(found);
+    let put_back = |step: Action<C>| if is_drift { step.drift() } else { step };
     if wrong.iter().any(|file| piece.read_at_start.contains(&file.name)) {
-        plan.step(stop(piece, container, &cause));
+        plan.step(put_back(stop(piece, container, &cause)));
         return;
     }
     let delivery = Delivery {
         files: wrong.into_iter().cloned().collect(),
         ..piece.delivery.clone()
     };
-    plan.step(Action::engine(&piece.member, EngineOp::Deliver(delivery), cause));
+    let deliver = Action::engine(&piece.member, EngineOp::Deliver(delivery), cause);
+    plan.step(put_back(deliver));
 }

@@ -8,6 +8,7 @@ mod web;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::model::container::{Objects, ProcessState};
 use crate::model::plan::{EngineOp, SqlTarget};
@@ -87,6 +88,25 @@ pub trait WebRead {
     }
 }
 
+/// The addresses at which the agent itself is asked for its metrics.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait Doors {
+    /// Those that are open; the one of the command line first.
+    fn open_doors(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+
+    /// Opens one more.
+    async fn open_door(&self, address: SocketAddr) -> Result<(), HostError> {
+        let why = "nobody listens here";
+        Err(HostError::new(
+            FailureKind::Invalid,
+            format!("listen at {address}"),
+            why,
+        ))
+    }
+}
+
 /// Fetches the bytes of secrets at the moment of use.
 pub trait Secrets {
     /// The secret's bytes; a generated one is made and kept at its first use.
@@ -105,12 +125,12 @@ pub trait Secrets {
 }
 
 /// All that observing needs.
-pub trait Reads: EngineRead + PostgresRead + WebRead {}
-impl<T: EngineRead + PostgresRead + WebRead> Reads for T {}
+pub trait Reads: EngineRead + PostgresRead + WebRead + Doors {}
+impl<T: EngineRead + PostgresRead + WebRead + Doors> Reads for T {}
 
 /// All that executing needs.
-pub trait Writes: EngineWrite + PostgresWrite {}
-impl<T: EngineWrite + PostgresWrite> Writes for T {}
+pub trait Writes: EngineWrite + PostgresWrite + Doors {}
+impl<T: EngineWrite + PostgresWrite + Doors> Writes for T {}
 
 /// A resource as the labels on its objects name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

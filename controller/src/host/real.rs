@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::docker::Docker;
 use super::postgres::Postgres;
-use super::{Ask, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead, web};
+use super::{
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead,
+    web,
+};
 use crate::model::Seen;
 use crate::model::container::{Objects, ProcessState};
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
+use crate::server::metrics::Listeners;
 
 /// The real host.
 pub struct RealHost {
@@ -18,6 +23,8 @@ pub struct RealHost {
     pub docker: Rc<Docker>,
     /// The databases.
     pub postgres: Postgres,
+    /// Where the agent is asked for its metrics; none where no agent runs.
+    pub listeners: Option<Rc<Listeners>>,
 }
 
 impl RealHost {
@@ -26,6 +33,7 @@ impl RealHost {
         Ok(RealHost {
             docker: Rc::new(Docker::connect(None, Rc::clone(&secrets))?),
             postgres: Postgres::new(secrets),
+            listeners: None,
         })
     }
 }
@@ -69,6 +77,24 @@ impl EngineRead for RealHost {
 impl WebRead for RealHost {
     async fn get(&self, authority: &str, path: &str) -> Seen<Vec<u8>> {
         web::get(authority, path).await
+    }
+}
+
+impl Doors for RealHost {
+    fn open_doors(&self) -> Vec<SocketAddr> {
+        let listeners = self.listeners.as_ref();
+        listeners.map_or_else(Vec::new, |listeners| listeners.addresses())
+    }
+
+    async fn open_door(&self, address: SocketAddr) -> Result<(), HostError> {
+        let failed = |kind, why: String| HostError::new(kind, format!("listen at {address}"), why);
+        let Some(listeners) = &self.listeners else {
+            return Err(failed(FailureKind::Invalid, "no agent runs here".to_owned()));
+        };
+        let opened = listeners.listen(address).await;
+        opened
+            .map(drop)
+            .map_err(|error| failed(FailureKind::Other, error.to_string()))
     }
 }
 

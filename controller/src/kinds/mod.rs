@@ -162,6 +162,17 @@ impl<C> Reply<C> {
     }
 }
 
+/// A change that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Milestone<'a> {
+    /// A member gets a new volume.
+    Reseed(&'a str),
+    /// From now on nobody accepts writes, for another member to take over.
+    WritesStop,
+    /// A promotion ended; whether it reached its goal.
+    Promoted(bool),
+}
+
 /// A kind of resource.
 pub trait Kind: Debug + 'static {
     /// Its name in manifests and labels.
@@ -202,6 +213,11 @@ pub trait Kind: Debug + 'static {
     fn is_news(change: &Self::Change) -> bool;
     /// What to tell the user.
     fn status(scene: &Scene<'_, Self>, plan: &Plan<Self::Change>) -> Status;
+    /// What a change means for those who count.
+    fn milestone(change: &Self::Change) -> Option<Milestone<'_>> {
+        let _ = change;
+        None
+    }
     /// What it shows to others.
     fn face(scene: &Scene<'_, Self>, status: &Status) -> Option<Face> {
         let _ = (scene, status);

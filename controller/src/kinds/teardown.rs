@@ -62,6 +62,7 @@ mod tests {
             volumes: vec![NamedObserved {
                 name: "pg-master-g1".to_owned(),
                 labels: std::collections::BTreeMap::new(),
+                ..NamedObserved::default()
             }],
             ..Objects::default()
         }
@@ -82,6 +83,7 @@ mod tests {
         let named = |name: &str| NamedObserved {
             name: name.to_owned(),
             labels: std::collections::BTreeMap::new(),
+            ..NamedObserved::default()
         };
         let namesake = |id: &str| Namesake {
             id: id.to_owned(),

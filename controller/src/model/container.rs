@@ -168,12 +168,15 @@ pub struct NamedSpec {
 }
 
 /// A volume or a network as the engine shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NamedObserved {
     /// The object's name.
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// A network's address of the host; empty where there is none.
+    #[serde(default)]
+    pub gateway: String,
 }
 
 /// One of several networks of ours that have the same name. Docker's check for duplicates is best effort ("not guaranteed

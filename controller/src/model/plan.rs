@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,8 @@ pub enum Op<C> {
     Engine(EngineOp),
     /// A statement to a database.
     Sql(SqlTarget, SqlOp),
+    /// Being asked for the agent's own metrics at one more address.
+    Listen(SocketAddr),
     /// A change of durable memory.
     Remember(C),
 }
@@ -164,6 +167,9 @@ pub struct Action<C> {
     pub cause: String,
     /// Whether what else is done to the subject goes on beside it.
     pub is_aside: bool,
+    /// Whether it puts back what somebody else changed.
+    #[serde(default)]
+    pub is_drift: bool,
 }
 
 impl<C> Action<C> {
@@ -174,7 +180,13 @@ impl<C> Action<C> {
             op,
             cause: cause.into(),
             is_aside: false,
+            is_drift: false,
         }
+    }
+
+    /// The same, which puts back what somebody else changed.
+    pub fn drift(self) -> Self {
+        Action { is_drift: true, ..self }
     }
 
     /// The same, for which nothing else of its subject has to wait.
@@ -196,6 +208,7 @@ impl<C> Action<C> {
             Op::Sql(_, op) => *op == SqlOp::Checkpoint,
             Op::Remember(_) => self.is_aside,
             Op::Engine(_) => false,
+            Op::Listen(_) => true,
         }
     }
 
@@ -358,6 +371,7 @@ impl<C: fmt::Display> fmt::Display for Action<C> {
         match &self.op {
             Op::Engine(op) => write!(f, "{op}")?,
             Op::Sql(_, op) => write!(f, "{op}")?,
+            Op::Listen(address) => write!(f, "listen at {address}")?,
             Op::Remember(change) => write!(f, "remember that {change}")?,
         }
         write!(f, ", because {}", self.cause)

@@ -95,6 +95,9 @@ pub struct MemberStatus {
     /// How many bytes of WAL its slot holds on the primary.
     #[serde(default)]
     pub slot_held_bytes: Option<u64>,
+    /// New volumes in a row that never came to stream, without the one that is being filled.
+    #[serde(default)]
+    pub seed_failures: u32,
     /// Bytes done and bytes in total, while it is being seeded.
     pub progress: Option<(u64, u64)>,
     /// Seconds until it is seeded, at the pace so far.
@@ -161,6 +164,9 @@ pub struct Status {
     /// The volumes, those that are not used any more included.
     #[serde(default)]
     pub volumes: Vec<VolumeStatus>,
+    /// Bytes free and bytes in total of the file system that the volumes are on, where that can be seen.
+    #[serde(default)]
+    pub disk: Option<(u64, u64)>,
 }
 
 impl Status {

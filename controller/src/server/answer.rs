@@ -42,6 +42,7 @@ async fn answer<H: Reads + Writes + Debug + 'static>(agent: &Agent<H>, ask: Ask)
             let plans: Vec<PlanView> = runners.iter().map(|runner| runner.plan()).collect();
             value(&plans)
         }
+        Ask::Metrics => Ok(Value::String(agent.metrics())),
         Ask::Request(kind, name, request) => {
             let runner = find(agent, kind, name)?;
             runner.fresh().await;
@@ -70,6 +71,7 @@ fn overview<H: Reads + Writes + Debug + 'static>(agent: &Agent<H>, runners: &[Rc
             manifests: agent.paths.iter().map(text).collect(),
             problems: agent.problems(),
             passes: agent.shared.passes.get(),
+            metrics: agent.shared.host.open_doors().iter().map(ToString::to_string).collect(),
         },
         resources,
     }

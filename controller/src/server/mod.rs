@@ -3,6 +3,8 @@
 //! Handlers own nothing: each sends a [`Call`] to the agent's thread and waits for the answer.
 
 mod answer;
+pub mod metrics;
+mod runbook;
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -35,6 +37,8 @@ pub enum Ask {
     },
     /// What the last pass planned, of every resource.
     Plans,
+    /// The metrics, as text.
+    Metrics,
     /// A request to one resource.
     Request(String, String, Request),
     /// To leave a resource alone, or not any more.

@@ -250,6 +250,7 @@ fn observed(spec: &NamedSpec) -> NamedObserved {
     NamedObserved {
         name: spec.name.clone(),
         labels: spec.labels.clone(),
+        ..NamedObserved::default()
     }
 }
 

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use reconciler::host::{
-    Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
 };
 use reconciler::model::container::{ImageFacts, Objects};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -60,6 +60,8 @@ impl SimHost {
 }
 
 impl WebRead for SimHost {}
+
+impl Doors for SimHost {}
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

@@ -86,17 +86,23 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
 
     /// A step is over: an event and a line in the log.
     fn hear(&self, action: &Action<K::Change>, error: Option<&HostError>) {
+        let reason = match &action.op {
+            Op::Engine(op) => news::engine(op),
+            Op::Sql(_, op) => news::sql(op),
+            Op::Listen(_) => Some("Listening"),
+            Op::Remember(change) => K::is_news(change).then_some("Decided"),
+        };
+        let metrics = &self.shared.metrics;
+        metrics.acted(self.name(), reason.unwrap_or("Other"), error.is_none());
+        if action.is_drift && error.is_none() {
+            metrics.put_back(self.name(), news::drift(&action.op));
+        }
         let mut state = self.state.borrow_mut();
         if let Some(error) = error {
             state.note("Warning", "Failed", &format!("{action}: {error}"));
             return;
         }
         state.backoff.succeeded(&step(action));
-        let reason = match &action.op {
-            Op::Engine(op) => news::engine(op),
-            Op::Sql(_, op) => news::sql(op),
-            Op::Remember(change) => K::is_news(change).then_some("Decided"),
-        };
         if let Some(reason) = reason {
             tracing::info!(name = self.key.1, "{action}");
             state.note("Normal", reason, &action.to_string());
@@ -128,6 +134,7 @@ pub(super) fn step<C: std::fmt::Display>(action: &Action<C>) -> String {
     match &action.op {
         Op::Engine(op) => format!("{}: {op}", action.subject),
         Op::Sql(_, op) => format!("{}: {op}", action.subject),
+        Op::Listen(address) => format!("{}: listen at {address}", action.subject),
         Op::Remember(change) => format!("{}: {change}", action.subject),
     }
 }

@@ -1,6 +1,6 @@
 //! Which steps are worth an event, and the event's reason.
 
-use crate::model::plan::EngineOp;
+use crate::model::plan::{EngineOp, Op};
 use crate::model::postgres::SqlOp;
 
 /// The reason of the event for a call to the engine.
@@ -38,4 +38,16 @@ pub fn sql(op: &SqlOp) -> Option<&'static str> {
         SqlOp::TerminateClients => "ClientsDisconnected",
         SqlOp::Checkpoint => return None,
     })
+}
+
+/// What somebody else had changed, where a step puts it back.
+pub fn drift<C>(op: &Op<C>) -> &'static str {
+    match op {
+        Op::Engine(EngineOp::Deliver(_)) => "file",
+        Op::Engine(_) => "container",
+        Op::Sql(_, SqlOp::ResetParameter(_)) => "parameter",
+        Op::Sql(_, SqlOp::Role(_)) => "role",
+        Op::Sql(..) => "contents",
+        Op::Listen(_) | Op::Remember(_) => "agent",
+    }
 }

@@ -51,14 +51,22 @@ pub(super) fn volume(volume: Volume) -> NamedObserved {
     NamedObserved {
         name: volume.name,
         labels: labels(Some(volume.labels)),
+        ..NamedObserved::default()
     }
 }
 
 /// A network without what only the engine cares for.
 pub(super) fn network(network: Network) -> NamedObserved {
+    let ranges = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
     NamedObserved {
         name: network.name.unwrap_or_default(),
         labels: labels(network.labels),
+        // Engines write some with the length of their prefix.
+        gateway: ranges
+            .into_iter()
+            .find_map(|range| range.gateway)
+            .map(|gateway| gateway.split('/').next().unwrap_or_default().to_owned())
+            .unwrap_or_default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! monitors. Reads only; what cannot be read is said to be unknown.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub struct Observed {
     pub running: Seen<String>,
     /// What Prometheus scrapes, and how that went.
     pub targets: Seen<Vec<TargetSeen>>,
+    /// Where the agent is asked for its metrics.
+    pub doors: Vec<SocketAddr>,
     /// Since when Prometheus has had no answer from a container, by its name, in seconds since the epoch.
     pub silent_since: BTreeMap<String, i64>,
     /// How often in a row a container ended right after its start, by member.
@@ -84,6 +87,7 @@ pub async fn observe<R: Reads>(
     let mut observed = Observed {
         objects: host.objects(&ask).await?,
         clusters: clusters.into_iter().collect(),
+        doors: host.open_doors(),
         ..Observed::default()
     };
     if something_is_missing(monitor, memory, &observed, look.now) {

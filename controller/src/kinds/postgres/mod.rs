@@ -30,7 +30,7 @@ use self::memory::{Change, Memory, SyncChange};
 use self::observe::{Depth, Observed};
 use self::plan::View;
 use super::peers::Face;
-use super::{Identity, Kind, Look, Reply, Request, Scene};
+use super::{Identity, Kind, Look, Milestone, Reply, Request, Scene};
 use crate::host::{FailureKind, HostError, Reads};
 use crate::manifest::load::KindSchema;
 use crate::model::plan::{Action, Plan};
@@ -125,6 +125,15 @@ impl Kind for Postgres {
 
     fn status(scene: &Scene<'_, Self>, plan: &Plan<Change>) -> Status {
         status::status(&view(scene), plan)
+    }
+
+    fn milestone(change: &Change) -> Option<Milestone<'_>> {
+        match change {
+            Change::Reseed(reseed) => Some(Milestone::Reseed(&reseed.member)),
+            Change::Stopping { .. } => Some(Milestone::WritesStop),
+            Change::Promoted(result) => Some(Milestone::Promoted(result.succeeded)),
+            _ => None,
+        }
     }
 
     fn face(scene: &Scene<'_, Self>, status: &Status) -> Option<Face> {

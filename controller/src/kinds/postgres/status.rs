@@ -27,7 +27,9 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     conditions.extend(warnings(view));
     conditions.extend(needs_human(view));
     conditions.insert(0, ready(view, plan, &members));
+    let disk = view.observed.objects.disk.known();
     Status {
+        disk: disk.map(|disk| (disk.free_bytes, disk.total_bytes)),
         observed_generation: view.cluster.generation,
         conditions,
         operation: operation(view, plan, &members),
@@ -231,6 +233,8 @@ fn member(view: &View<'_>, name: &str) -> MemberStatus {
     let slot = main.and_then(|main| main.slots.get(&conf::slot_name(name)));
     status.slot_held_bytes = slot.map(|slot| slot.held_bytes);
     let fill = view.observed.fills.get(name).filter(|_| view.facts(name).is_none());
+    let reseed = view.memory.reseed(name).filter(|reseed| reseed.is_active());
+    status.seed_failures = reseed.map_or(0, |reseed| reseed.rounds.saturating_sub(1));
     status.progress = fill.map(|fill| (fill.done, fill.total));
     status.eta_seconds = fill.and_then(|fill| fill.seconds_left(view.now));
     status.ready = if is_primary {

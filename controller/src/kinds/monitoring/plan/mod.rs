@@ -15,7 +15,7 @@ use super::memory::Change;
 use super::observe::Observed;
 use crate::converge::{self, Piece, Sight};
 use crate::kinds::postgres::spec::PullPolicy;
-use crate::model::plan::Plan;
+use crate::model::plan::{Action, Op, Plan};
 pub use userfiles::on_failure;
 pub use view::View;
 
@@ -28,6 +28,10 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     let objects = &view.observed.objects;
     if !converge::network(objects, desired::network(view.monitor), OWNER, &mut plan) {
         return plan;
+    }
+    if let Some(address) = view.agent_address().filter(|address| !view.is_open(*address)) {
+        let cause = "Prometheus asks the agent there";
+        plan.step(Action::new("agent", Op::Listen(address), cause));
     }
     roles::keep(view, &mut plan);
     ports::assign(view, &mut plan);

@@ -40,8 +40,9 @@ pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
                 let restart = Op::Remember(Change::Restart(exporters.collect(), view.now));
                 steps.push(Action::new(cluster, restart, "the password of their role is set anew"));
             }
-            let op = Op::Sql(writer.clone(), SqlOp::Role(change));
-            steps.push(Action::new(cluster, op, cause));
+            let is_new = change.create;
+            let step = Action::new(cluster, Op::Sql(writer.clone(), SqlOp::Role(change)), cause);
+            steps.push(if is_new { step } else { step.drift() });
             plan.chain(steps);
         }
     }

@@ -47,15 +47,32 @@ impl<'a> View<'a> {
         clusters.all(|cluster| cluster.is_leaving || cluster.face.known().is_some())
     }
 
-    /// Where Prometheus reaches the agent.
+    /// Where Prometheus reaches the agent: the host's address in the network, with the port that the command line says. A
+    /// container cannot reach loopback. `None` where the agent serves no metrics.
     pub fn agent_address(&self) -> Option<SocketAddr> {
-        None
+        let port = self.observed.doors.first()?.port();
+        let name = self.monitor.network_name();
+        let networks = &self.observed.objects.networks;
+        let network = networks.iter().find(|network| network.name == name)?;
+        Some(SocketAddr::new(network.gateway.parse().ok()?, port))
+    }
+
+    /// Whether the agent is asked at a port of its own, whatever address it is bound to.
+    pub fn is_open(&self, wanted: SocketAddr) -> bool {
+        let doors = self.observed.doors.iter().copied();
+        doors
+            .filter(|door| door.port() == wanted.port())
+            .any(|door| door == wanted || door.ip().is_unspecified())
     }
 
     /// Where the page that explains alerts is.
     pub fn runbook_url(&self) -> String {
         let named = self.monitor.spec.alerts.runbook_url.clone();
-        named.unwrap_or_else(|| RUNBOOK_URL.to_owned())
+        let own = || match self.observed.doors.first() {
+            Some(door) => format!("http://{door}/runbook"),
+            None => RUNBOOK_URL.to_owned(),
+        };
+        named.unwrap_or_else(own)
     }
 
     /// The host name by which published ports are reached from the host itself.

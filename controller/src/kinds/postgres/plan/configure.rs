@@ -167,7 +167,8 @@ fn altered(view: &View<'_>, member: &str, facts: &PgFacts) -> Vec<Step> {
         .filter(|(name, value)| is_ours(name, value))
         .filter_map(|(name, value)| {
             let cause = format!("ALTER SYSTEM set {name} to '{value}' beside the manifest");
-            view.sql(member, SqlOp::ResetParameter(name.clone()), cause)
+            let reset = view.sql(member, SqlOp::ResetParameter(name.clone()), cause)?;
+            Some(reset.drift())
         })
         .collect()
 }

@@ -129,7 +129,11 @@ fn role(
     // A user's password that nobody knows any more is left alone: clients use it. The replicas' own is not.
     let is_ours = name == conf::REPLICATOR;
     if let Some((change, cause)) = role_change(seen, name, wanted, is_ours) {
-        plan.chain(view.sql(primary, SqlOp::Role(change), cause).into_iter().collect());
+        // Nobody but the agent says what its own role is like; others may be as the manifest said a moment ago.
+        let is_drift = is_ours && !change.create;
+        let step = view.sql(primary, SqlOp::Role(change), cause);
+        let step = step.map(|step| if is_drift { step.drift() } else { step });
+        plan.chain(step.into_iter().collect());
     }
 }
 

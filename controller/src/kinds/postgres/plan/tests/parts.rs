@@ -69,6 +69,7 @@ pub fn seen(spec: NamedSpec) -> NamedObserved {
     NamedObserved {
         name: spec.name,
         labels: spec.labels,
+        ..NamedObserved::default()
     }
 }
 
