@@ -3,7 +3,7 @@
 use super::station::Station;
 use crate::world::{docker, docker_output};
 
-const RULES: &str = "/etc/reconciler/rules/ours/reconciler.yml";
+const RULES: &str = "/etc/reconciler/rules/ours/postgres.yml";
 
 fn as_root(container: &str, script: &str) {
     docker(&["exec", "-u", "root", container, "sh", "-c", script]);
@@ -18,7 +18,7 @@ fn a_rule_file_that_is_edited_in_the_container_comes_back_even_if_it_was_read() 
     let prometheus = station.container("prometheus");
     let script = format!("sed -i '0,/alert: /s//alert: Smuggled/' {RULES} && kill -HUP 1");
     as_root(&prometheus, &script);
-    station.wait_event("somebody changed rules/ours/reconciler.yml: line");
+    station.wait_event("somebody changed rules/ours/postgres.yml: line");
     station.until("the rules are those that were", |s| s.rules() == rules);
     station.until("all is ready", Station::is_ready);
 }

@@ -3,7 +3,13 @@
 use serde_json::Value;
 
 /// The rule files that come with the program, by name.
-const OURS: [(&str, &str); 1] = [("reconciler.yml", include_str!("rules/reconciler.yml"))];
+const OURS: [(&str, &str); 5] = [
+    ("agent.yml", include_str!("rules/agent.yml")),
+    ("monitoring.yml", include_str!("rules/monitoring.yml")),
+    ("postgres.yml", include_str!("rules/postgres.yml")),
+    ("redis.yml", include_str!("rules/redis.yml")),
+    ("replication.yml", include_str!("rules/replication.yml")),
+];
 /// What a rule file says where the page that explains alerts is.
 const RUNBOOK: &str = "RUNBOOK_URL";
 
