@@ -2,6 +2,7 @@
 //! traits, so that the compiler keeps observing from writing. No decision lives here.
 
 pub mod docker;
+pub mod http;
 pub mod postgres;
 pub mod real;
 
