@@ -2,6 +2,7 @@
 //! [`schemas`] the table that lists them. To add a kind is to add a folder, a line in the table, and a line where the
 //! agent dispatches (`agent::pass`).
 
+pub mod monitoring;
 pub mod postgres;
 pub mod teardown;
 

@@ -1,0 +1,3 @@
+//! Prometheus, Alertmanager and Grafana for what runs here.
+
+pub mod grafana;
