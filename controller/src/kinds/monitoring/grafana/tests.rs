@@ -154,7 +154,11 @@ impl World {
 
 #[test]
 fn an_empty_grafana_gets_everything_and_then_nothing_more() {
-    insta::assert_snapshot!(World::new().plan_settles(), @"");
+    insta::assert_snapshot!(World::new().plan_settles(), @"
+    create data source Prometheus (db), because it is missing
+    create folder Databases, because it is missing
+    create dashboard PostgreSQL, because it is missing
+    ");
 }
 
 #[test]
@@ -165,19 +169,19 @@ fn what_somebody_did_to_a_dashboard_is_said_and_put_right() {
         live.json["panels"][0]["targets"][0]["expr"] = json!("up == 1");
         live.updated_by = "eve".to_owned();
     });
-    insta::assert_snapshot!(edited.plan_settles(), @"");
+    insta::assert_snapshot!(edited.plan_settles(), @r#"update dashboard PostgreSQL, because it was changed: panels[0].targets[0].expr: "up == 1" instead of "up"; panels[2].title: "X" instead of "Connections" (saved by eve)"#);
     let mut renamed = World::kept();
     renamed.dashboard(|live| live.json["title"] = json!("Mine"));
-    insta::assert_snapshot!(renamed.plan_settles(), @"");
+    insta::assert_snapshot!(renamed.plan_settles(), @r#"update dashboard PostgreSQL, because it was renamed to "Mine" (saved by admin)"#);
     let mut moved = World::kept();
     moved.dashboard(|live| {
         live.folder = None;
         live.folder_title = "General".to_owned();
     });
-    insta::assert_snapshot!(moved.plan_settles(), @"");
+    insta::assert_snapshot!(moved.plan_settles(), @"update dashboard PostgreSQL, because it was moved to the folder General (saved by admin)");
     let mut deleted = World::kept();
     deleted.seen.dashboards.insert("pg".to_owned(), Seen::Absent);
-    insta::assert_snapshot!(deleted.plan_settles(), @"");
+    insta::assert_snapshot!(deleted.plan_settles(), @"create dashboard PostgreSQL, because it was deleted");
     let mut shuffled = World::kept();
     shuffled.dashboard(|live| {
         let panels = live.json["panels"].as_array_mut().unwrap();
@@ -186,7 +190,7 @@ fn what_somebody_did_to_a_dashboard_is_said_and_put_right() {
         panels.swap(1, 2);
         live.json["timezone"] = json!("utc");
     });
-    insta::assert_snapshot!(shuffled.plan_settles(), @"");
+    insta::assert_snapshot!(shuffled.plan_settles(), @r#"update dashboard PostgreSQL, because it was changed: panels[1]: "Roles" was removed; panels[0]: "Extra" was added; order of panels: "3, 1" instead of "1, 3"; and 1 more (saved by admin)"#);
 }
 
 #[test]
@@ -201,10 +205,18 @@ fn folders_and_data_sources_are_kept_too() {
         live.settings.json_data = json!({"timeInterval": "15s", "httpMethod": "GET", "pdcInjected": false});
         live.extras.insert("basicAuth".to_owned(), json!(true));
     });
-    insta::assert_snapshot!(world.plan_settles(), @"");
+    insta::assert_snapshot!(world.plan_settles(), @r#"
+    update data source Prometheus (db), because it was changed: url: "http://elsewhere" instead of "http://prometheus:9090"; jsonData.httpMethod: "GET" was added; basicAuth: true was added
+    update folder Databases, because it was renamed to "Junk"
+    move folder Databases to the top, because it was moved into the folder with uid attic
+    "#);
     let mut gone = World::kept();
     gone.seen = World::new().seen;
-    insta::assert_snapshot!(gone.plan_settles(), @"");
+    insta::assert_snapshot!(gone.plan_settles(), @"
+    create data source Prometheus (db), because it was deleted
+    create folder Databases, because it was deleted
+    create dashboard PostgreSQL, because it was deleted
+    ");
 }
 
 #[test]
@@ -217,7 +229,7 @@ fn which_data_source_is_the_default_is_the_administrators_affair() {
     world.datasource(|live| assert!(live.settings.is_default));
     world.wanted.datasources.get_mut("reconciler").unwrap().is_default = true;
     world.datasource(|live| live.settings.is_default = false);
-    insta::assert_snapshot!(world.plan_settles(), @"");
+    insta::assert_snapshot!(world.plan_settles(), @"update data source Prometheus (db), because what is wanted has changed: isDefault: false instead of true");
 }
 
 #[test]
@@ -226,11 +238,11 @@ fn a_new_wish_is_no_drift() {
     world.wanted.dashboards.get_mut("pg").unwrap().json["panels"][2]["title"] = json!("Sessions");
     let planned = plan(&world.wanted, &world.seen, &world.remembered);
     assert!(planned.steps().all(|step| !step.is_drift));
-    insta::assert_snapshot!(world.plan_settles(), @"");
+    insta::assert_snapshot!(world.plan_settles(), @r#"update dashboard PostgreSQL, because what is wanted has changed: panels[2].title: "Connections" instead of "Sessions""#);
     world.dashboard(|live| live.json["refresh"] = json!(""));
     let planned = plan(&world.wanted, &world.seen, &world.remembered);
     assert!(planned.steps().all(|step| step.is_drift && step.kept.is_none()));
-    insta::assert_snapshot!(world.plan_settles(), @"");
+    insta::assert_snapshot!(world.plan_settles(), @r#"update dashboard PostgreSQL, because it was changed: refresh: "" instead of "30s" (saved by admin)"#);
 }
 
 #[test]
@@ -242,7 +254,7 @@ fn after_memory_was_lost_what_is_there_is_kept_on_without_a_write() {
     assert_eq!(world.remembered, before);
     world.remembered = Remembered::default();
     world.dashboard(|live| live.json["refresh"] = json!("5m"));
-    insta::assert_snapshot!(world.plan_settles(), @"");
+    insta::assert_snapshot!(world.plan_settles(), @r#"update dashboard PostgreSQL, because it was there before: refresh: "5m" instead of "30s""#);
 }
 
 #[test]
@@ -251,11 +263,11 @@ fn what_is_wanted_no_more_goes_only_if_it_is_known_to_be_ours() {
     world.wanted.dashboards.clear();
     world.wanted.folders.clear();
     let mut taken_over = world.clone();
-    insta::assert_snapshot!(world.plan_settles(), @"");
+    insta::assert_snapshot!(world.plan_settles(), @"delete dashboard PostgreSQL, because it is not wanted any more");
     assert!(world.remembered.dashboards.is_empty() && world.remembered.folders.is_empty());
     taken_over.dashboard(|live| live.json["tags"] = json!(["mine"]));
     let mut unseen = taken_over.clone();
-    insta::assert_snapshot!(taken_over.plan_settles(), @"");
+    insta::assert_snapshot!(taken_over.plan_settles(), @"nothing to do");
     assert!(taken_over.remembered.dashboards.is_empty());
     unseen
         .seen
@@ -272,7 +284,7 @@ fn nothing_is_planned_for_what_cannot_be_seen() {
         version: Seen::Unknown("it is not reached: Connection refused".to_owned()),
         ..GrafanaSeen::default()
     };
-    insta::assert_snapshot!(down.plan(), @"");
+    insta::assert_snapshot!(down.plan(), @"waiting, Grafana cannot be asked: it is not reached: Connection refused");
     let mut blurred = World::kept();
     blurred
         .seen
@@ -283,7 +295,11 @@ fn nothing_is_planned_for_what_cannot_be_seen() {
         .folders
         .insert("databases".to_owned(), Seen::Unknown("it answered 403".to_owned()));
     blurred.seen.datasources.clear();
-    insta::assert_snapshot!(blurred.plan(), @"");
+    insta::assert_snapshot!(blurred.plan(), @"
+    waiting, data source Prometheus (db) cannot be seen: not looked at
+    waiting, folder Databases cannot be seen: it answered 403
+    waiting, dashboard PostgreSQL cannot be seen: it answered 500
+    ");
 }
 
 #[test]
@@ -294,7 +310,10 @@ fn what_grafana_keeps_from_files_of_its_own_is_left_to_it() {
     assert_eq!(world.plan(), "nothing to do\n");
     world.dashboard(|live| live.json["title"] = json!("Other"));
     world.datasource(|live| live.settings.url = "http://other".to_owned());
-    insta::assert_snapshot!(world.plan(), @"");
+    insta::assert_snapshot!(world.plan(), @r#"
+    blocked, data source Prometheus (db) comes from a file of Grafana's own and differs (url: "http://other" instead of "http://prometheus:9090"); remove it there
+    blocked, dashboard PostgreSQL comes from Grafana's own file pg.json and differs (title: "Other" instead of "PostgreSQL"); remove that file
+    "#);
 }
 
 #[test]
@@ -317,7 +336,7 @@ fn a_users_dashboard_is_taken_as_grafana_exports_it() {
     });
     let (uid, board) = import(&exported.to_string(), "mine", Some("f"), "reconciler").unwrap();
     assert_eq!(uid, "mine");
-    insta::assert_snapshot!(board.json, @"");
+    insta::assert_snapshot!(board.json, @r#"{"panels":[{"id":1,"datasource":{"type":"prometheus","uid":"reconciler"}}],"tags":["managed-by-reconciler"],"uid":"mine","title":"Mine"}"#);
     let from_the_api = json!({"meta": {}, "dashboard": {"uid": "abc", "title": "T"}});
     assert_eq!(import(&from_the_api.to_string(), "x", None, "r").unwrap().0, "abc");
     let refused = |text: &str| import(text, "a b", None, "r").unwrap_err();
@@ -330,5 +349,12 @@ fn a_users_dashboard_is_taken_as_grafana_exports_it() {
             refused(r#"{"kind": "Dashboard", "spec": {}}"#),
             refused(r#"{"title": "T", "__inputs": [{"name": "DS", "type": "datasource", "pluginId": "loki"}]}"#),
         ]
-        .join("\n"), @"");
+        .join("\n"), @r#"
+    it is no JSON: EOF while parsing an object at line 1 column 1
+    it has no title
+    it has no title
+    "a b" is no uid: at most 40 letters, digits, - and _
+    it is in the resource format of Grafana 12; export it in the classic format
+    its input DS needs a data source of type loki
+    "#);
 }
