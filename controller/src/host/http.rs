@@ -2,6 +2,7 @@
 //! followed, because they would carry the credentials elsewhere, and answers have a limit.
 
 use std::cell::OnceCell;
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, LOCATION};
-use hyper::{Request, Uri};
+use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -107,10 +109,8 @@ impl<'a> Call<'a> {
 impl Http {
     /// A client.
     pub fn new() -> Self {
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
         Http {
-            plain: builder.build_http(),
+            plain: pool().build(connector()),
             tls: OnceCell::new(),
         }
     }
@@ -143,12 +143,14 @@ impl Http {
             Some("https") => true,
             _ => return Err(Trouble::Url("it does not begin with http:// or https://".to_owned())),
         };
-        let request = request(call, uri)?;
-        let sent = match is_tls {
-            false => self.plain.request(request).await,
-            true => self.tls()?.request(request).await,
+        let answer = match self.send(request(call, &uri)?, is_tls).await {
+            // A connection that was kept, and closed by the other side since. A read may simply be asked again.
+            Err(error) if call.method == Method::Get && is_stale(&error) => {
+                self.send(request(call, &uri)?, is_tls).await
+            }
+            answer => answer,
         };
-        let answer = sent.map_err(|error| Trouble::Unreachable(root_cause(&error)))?;
+        let answer = answer.map_err(|error| Trouble::Unreachable(root_cause(&error)))?;
         let status = answer.status();
         let location = answer.headers().get(LOCATION).cloned();
         let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
@@ -166,15 +168,26 @@ impl Http {
         Ok(bytes)
     }
 
-    fn tls(&self) -> Result<&Client<Https, Full<Bytes>>, Trouble> {
+    async fn send(&self, request: Request<Full<Bytes>>, is_tls: bool) -> Result<Response<Incoming>, SendError> {
+        match is_tls {
+            false => self.plain.request(request).await.map_err(SendError::Http),
+            true => self
+                .tls()
+                .map_err(SendError::Tls)?
+                .request(request)
+                .await
+                .map_err(SendError::Http),
+        }
+    }
+
+    fn tls(&self) -> Result<&Client<Https, Full<Bytes>>, String> {
         let made = self.tls.get_or_init(|| {
             let builder = HttpsConnectorBuilder::new().with_native_roots();
             let builder = builder.map_err(|error| format!("the host's certificates cannot be read: {error}"))?;
-            let mut client = Client::builder(TokioExecutor::new());
-            client.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
-            Ok(client.build(builder.https_only().enable_http1().build()))
+            let connector = builder.https_only().enable_http1().wrap_connector(connector());
+            Ok(pool().build(connector))
         });
-        made.as_ref().map_err(|why| Trouble::Unreachable(why.clone()))
+        made.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -259,7 +272,36 @@ impl Trouble {
     }
 }
 
-fn request(call: &Call<'_>, uri: Uri) -> Result<Request<Full<Bytes>>, Trouble> {
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    // Of the two that are built here, one speaks TLS over it.
+    connector.enforce_http(false);
+    connector
+}
+
+fn pool() -> Builder {
+    let mut pool = Client::builder(TokioExecutor::new());
+    pool.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
+    pool
+}
+
+/// Why nothing came back.
+enum SendError {
+    Tls(String),
+    Http(hyper_util::client::legacy::Error),
+}
+
+/// Whether the connection ended before anything was answered.
+fn is_stale(error: &SendError) -> bool {
+    let SendError::Http(error) = error else {
+        return false;
+    };
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_incomplete_message)
+}
+
+fn request(call: &Call<'_>, uri: &Uri) -> Result<Request<Full<Bytes>>, Trouble> {
     let method = match call.method {
         Method::Get => hyper::Method::GET,
         Method::Post => hyper::Method::POST,
@@ -268,7 +310,7 @@ fn request(call: &Call<'_>, uri: Uri) -> Result<Request<Full<Bytes>>, Trouble> {
     };
     let mut request = Request::builder()
         .method(method)
-        .uri(uri)
+        .uri(uri.clone())
         .header("accept", "application/json");
     if let Some(value) = call.credentials.header() {
         // The text of the error would not hold the value, but it says nothing that helps either.
@@ -289,7 +331,7 @@ fn request(call: &Call<'_>, uri: Uri) -> Result<Request<Full<Bytes>>, Trouble> {
         .map_err(|error| Trouble::Url(error.to_string()))
 }
 
-fn unread(error: &(dyn std::error::Error + 'static)) -> Trouble {
+fn unread(error: &(dyn Error + 'static)) -> Trouble {
     match error.is::<http_body_util::LengthLimitError>() {
         true => Trouble::Unreadable(format!("it is larger than {} MiB", MAX_BYTES >> 20)),
         false => Trouble::Unreachable(error.to_string()),
@@ -297,8 +339,12 @@ fn unread(error: &(dyn std::error::Error + 'static)) -> Trouble {
 }
 
 /// The innermost cause: the outer ones say only that a request failed.
-fn root_cause(error: &hyper_util::client::legacy::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
+fn root_cause(error: &SendError) -> String {
+    let error = match error {
+        SendError::Tls(why) => return why.clone(),
+        SendError::Http(error) => error,
+    };
+    let mut inner: &dyn Error = error;
     while let Some(cause) = inner.source() {
         inner = cause;
     }

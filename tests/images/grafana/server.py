@@ -328,7 +328,7 @@ ROUTES = [  # method, path, the least role, what permission is named when it is 
 
 
 class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version, wbufsize = "HTTP/1.1", -1
 
     def answer(self):
         url = urlsplit(self.path)
