@@ -343,3 +343,25 @@ async fn the_dashboards_that_come_with_this_product_are_kept_as_they_are() {
     kept.remembered = Default::default();
     assert_eq!(grafana.settle(&mut kept).await, "nothing to do\n");
 }
+
+#[test]
+fn the_dashboards_that_come_with_this_product_fit_the_schema_that_grafana_publishes() {
+    let source = Source {
+        uid: "reconciler".to_owned(),
+        name: "Prometheus (db)".to_owned(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let files = dashboards::all(&source).into_iter().map(|built_in| {
+        let path = folder.path().join(format!("{}.json", built_in.uid));
+        fs::write(&path, Board::new(None, built_in.json).json.to_string()).unwrap();
+        path
+    });
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/dashboards/check");
+    let output = std::process::Command::new(script).args(files).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

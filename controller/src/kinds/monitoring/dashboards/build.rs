@@ -140,7 +140,7 @@ impl Variable {
         json!({
             "type": "query", "name": self.name, "label": self.label,
             "datasource": {"type": "prometheus", "uid": DATASOURCE},
-            "definition": self.query, "query": {"query": self.query, "refId": self.name},
+            "query": {"query": self.query, "refId": self.name},
             "regex": "", "hide": 0, "refresh": 2, "sort": 1, "skipUrlSync": false, "options": [],
             "includeAll": true, "multi": true, "allValue": ".*",
             "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
