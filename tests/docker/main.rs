@@ -19,6 +19,7 @@ mod engine;
 mod engines;
 mod failover;
 mod fence;
+mod grafana;
 mod healing;
 mod input;
 mod monitoring;

@@ -2,6 +2,8 @@
 //! traits, so that the compiler keeps observing from writing. No decision lives here.
 
 pub mod docker;
+pub mod grafana;
+pub mod http;
 pub mod postgres;
 pub mod real;
 mod web;
@@ -11,6 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::model::container::{Objects, ProcessState};
+use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
 use crate::model::{SecretRef, Seen};
@@ -105,6 +108,19 @@ pub trait Doors {
             why,
         ))
     }
+
+/// Looks at a Grafana.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait GrafanaRead {
+    /// Looks at what is asked for. What cannot be seen is unknown, and says why.
+    async fn grafana(&self, target: &GrafanaTarget, question: &GrafanaQuestion) -> GrafanaSeen;
+}
+
+/// Changes a Grafana.
+#[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
+pub trait GrafanaWrite {
+    /// Carries out one call. [`FailureKind::Conflict`] when somebody else was faster.
+    async fn change_grafana(&self, target: &GrafanaTarget, op: &GrafanaOp) -> Result<(), HostError>;
 }
 
 /// Fetches the bytes of secrets at the moment of use.

@@ -4,6 +4,7 @@
 //! about it (`plan`), and what is told to the user (`status`). What must not live here: a decision.
 
 pub mod container;
+pub mod grafana;
 pub mod labels;
 pub mod lsn;
 pub mod plan;

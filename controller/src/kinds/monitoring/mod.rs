@@ -6,7 +6,9 @@
 //! outside. The clusters that it monitors are seen by their faces alone.
 
 pub mod conf;
+pub mod dashboards;
 pub mod desired;
+pub mod grafana;
 pub mod memory;
 pub mod monitor;
 pub mod observe;
