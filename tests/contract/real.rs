@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use reconciler::host::real::RealHost;
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead,
+    Ask, Doors, EngineRead, EngineWrite, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead, PostgresWrite,
+    Secrets, WebRead,
 };
 use reconciler::model::Seen;
 use reconciler::model::container::{NamedSpec, Objects, ProcessState};
@@ -112,6 +113,10 @@ fn output(arguments: &[&str]) -> (bool, String) {
 impl WebRead for Real {}
 
 impl Doors for Real {}
+
+impl GrafanaRead for Real {}
+
+impl GrafanaWrite for Real {}
 
 impl EngineRead for Real {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

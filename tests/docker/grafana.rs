@@ -1,7 +1,7 @@
 //! Grafana's content, kept through its HTTP API by the product's own client and planner. The other side is the double of
 //! that API, `tests/images/grafana/server.py`; no engine is needed.
 
-mod double;
+pub mod double;
 
 use std::collections::BTreeSet;
 use std::fs;

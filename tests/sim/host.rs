@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
+    PostgresWrite, WebRead,
 };
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState, RunState};
@@ -222,6 +223,10 @@ fn duration(op: &EngineOp) -> (u64, u64) {
 impl WebRead for SimHost {}
 
 impl Doors for SimHost {}
+
+impl GrafanaRead for SimHost {}
+
+impl GrafanaWrite for SimHost {}
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

@@ -20,6 +20,7 @@ pub async fn chain<H: Writes, C: Display + Clone>(
         let result = match &action.op {
             Op::Engine(op) => host.engine(op).await,
             Op::Sql(target, op) => host.sql(target, op).await,
+            Op::Grafana(target, op) => host.change_grafana(target, op).await,
             Op::Listen(address) => host.open_door(*address).await,
             Op::Remember(change) => remember(change),
         };

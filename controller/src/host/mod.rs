@@ -6,11 +6,12 @@ pub mod grafana;
 pub mod http;
 pub mod postgres;
 pub mod real;
-mod web;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+
+use serde_json::Value;
 
 use crate::model::container::{Objects, ProcessState};
 use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
@@ -84,9 +85,9 @@ pub trait PostgresWrite {
 /// Looks at what runs in our own containers by HTTP.
 #[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
 pub trait WebRead {
-    /// The body of a path at an address and port. Absent when the server says that there is none; never takes longer than
+    /// The JSON of a path at an address and port. Absent when the server says that there is none; never takes longer than
     /// its deadline.
-    async fn get(&self, authority: &str, path: &str) -> Seen<Vec<u8>> {
+    async fn get(&self, authority: &str, path: &str) -> Seen<Value> {
         Seen::Unknown(format!("{authority}{path} cannot be seen"))
     }
 }
@@ -108,19 +109,26 @@ pub trait Doors {
             why,
         ))
     }
+}
 
 /// Looks at a Grafana.
 #[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
 pub trait GrafanaRead {
     /// Looks at what is asked for. What cannot be seen is unknown, and says why.
-    async fn grafana(&self, target: &GrafanaTarget, question: &GrafanaQuestion) -> GrafanaSeen;
+    async fn grafana(&self, target: &GrafanaTarget, question: &GrafanaQuestion) -> GrafanaSeen {
+        let _ = (target, question);
+        GrafanaSeen::default()
+    }
 }
 
 /// Changes a Grafana.
 #[expect(async_fn_in_trait, reason = "one thread: futures need not be Send")]
 pub trait GrafanaWrite {
     /// Carries out one call. [`FailureKind::Conflict`] when somebody else was faster.
-    async fn change_grafana(&self, target: &GrafanaTarget, op: &GrafanaOp) -> Result<(), HostError>;
+    async fn change_grafana(&self, target: &GrafanaTarget, op: &GrafanaOp) -> Result<(), HostError> {
+        let why = format!("there is no Grafana at {}", target.url);
+        Err(HostError::new(FailureKind::Unreachable, op.to_string(), why))
+    }
 }
 
 /// Fetches the bytes of secrets at the moment of use.
@@ -141,12 +149,12 @@ pub trait Secrets {
 }
 
 /// All that observing needs.
-pub trait Reads: EngineRead + PostgresRead + WebRead + Doors {}
-impl<T: EngineRead + PostgresRead + WebRead + Doors> Reads for T {}
+pub trait Reads: EngineRead + PostgresRead + WebRead + GrafanaRead + Doors {}
+impl<T: EngineRead + PostgresRead + WebRead + GrafanaRead + Doors> Reads for T {}
 
 /// All that executing needs.
-pub trait Writes: EngineWrite + PostgresWrite + Doors {}
-impl<T: EngineWrite + PostgresWrite + Doors> Writes for T {}
+pub trait Writes: EngineWrite + PostgresWrite + GrafanaWrite + Doors {}
+impl<T: EngineWrite + PostgresWrite + GrafanaWrite + Doors> Writes for T {}
 
 /// A resource as the labels on its objects name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,18 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use super::docker::Docker;
+use super::grafana::Grafana;
+use super::http::{Call, Credentials, Http};
 use super::postgres::Postgres;
 use super::{
-    Ask, Doors, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, Secrets, WebRead,
-    web,
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
+    PostgresWrite, Secrets, WebRead,
 };
 use crate::model::Seen;
 use crate::model::container::{Objects, ProcessState};
+use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
 use crate::server::metrics::Listeners;
+
+/// How long a program beside us may take to answer.
+const WEB_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The real host.
 pub struct RealHost {
@@ -23,6 +32,10 @@ pub struct RealHost {
     pub docker: Rc<Docker>,
     /// The databases.
     pub postgres: Postgres,
+    /// Grafanas.
+    pub grafana: Grafana,
+    /// What is asked by plain HTTP.
+    pub http: Rc<Http>,
     /// Where the agent is asked for its metrics; none where no agent runs.
     pub listeners: Option<Rc<Listeners>>,
 }
@@ -30,8 +43,11 @@ pub struct RealHost {
 impl RealHost {
     /// The engine of this machine, with the passwords that its databases need.
     pub fn connect(secrets: Rc<dyn Secrets>) -> Result<Self, HostError> {
+        let http = Rc::new(Http::new());
         Ok(RealHost {
             docker: Rc::new(Docker::connect(None, Rc::clone(&secrets))?),
+            grafana: Grafana::new(Rc::clone(&secrets), Rc::clone(&http)),
+            http,
             postgres: Postgres::new(secrets),
             listeners: None,
         })
@@ -75,8 +91,25 @@ impl EngineRead for RealHost {
 }
 
 impl WebRead for RealHost {
-    async fn get(&self, authority: &str, path: &str) -> Seen<Vec<u8>> {
-        web::get(authority, path).await
+    async fn get(&self, authority: &str, path: &str) -> Seen<Value> {
+        let url = format!("http://{authority}{path}");
+        match self.http.call(&Call::get(&url, &Credentials::None, WEB_DEADLINE)).await {
+            Ok(answer) => Seen::Known(answer),
+            Err(trouble) if trouble.kind() == FailureKind::NotFound => Seen::Absent,
+            Err(trouble) => Seen::Unknown(format!("{url}: {}", trouble.words(&Credentials::None))),
+        }
+    }
+}
+
+impl GrafanaRead for RealHost {
+    async fn grafana(&self, target: &GrafanaTarget, question: &GrafanaQuestion) -> GrafanaSeen {
+        self.grafana.grafana(target, question).await
+    }
+}
+
+impl GrafanaWrite for RealHost {
+    async fn change_grafana(&self, target: &GrafanaTarget, op: &GrafanaOp) -> Result<(), HostError> {
+        self.grafana.change_grafana(target, op).await
     }
 }
 

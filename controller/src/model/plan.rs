@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::container::{ContainerSpec, FileSpec, Limits, NamedSpec};
+use super::grafana::{GrafanaOp, GrafanaTarget};
 use super::postgres::SqlOp;
 use super::secret::SecretRef;
 
@@ -150,6 +151,8 @@ pub enum Op<C> {
     Engine(EngineOp),
     /// A statement to a database.
     Sql(SqlTarget, SqlOp),
+    /// A call to a Grafana.
+    Grafana(GrafanaTarget, GrafanaOp),
     /// Being asked for the agent's own metrics at one more address.
     Listen(SocketAddr),
     /// A change of durable memory.
@@ -207,7 +210,7 @@ impl<C> Action<C> {
         match &self.op {
             Op::Sql(_, op) => *op == SqlOp::Checkpoint,
             Op::Remember(_) => self.is_aside,
-            Op::Engine(_) => false,
+            Op::Engine(_) | Op::Grafana(..) => false,
             Op::Listen(_) => true,
         }
     }
@@ -371,6 +374,7 @@ impl<C: fmt::Display> fmt::Display for Action<C> {
         match &self.op {
             Op::Engine(op) => write!(f, "{op}")?,
             Op::Sql(_, op) => write!(f, "{op}")?,
+            Op::Grafana(_, op) => write!(f, "{op}")?,
             Op::Listen(address) => write!(f, "listen at {address}")?,
             Op::Remember(change) => write!(f, "remember that {change}")?,
         }

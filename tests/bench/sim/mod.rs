@@ -11,7 +11,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, FailureKind, HostError, Owner, PostgresRead, PostgresWrite, WebRead,
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
+    PostgresWrite, WebRead,
 };
 use reconciler::model::container::{ImageFacts, Objects};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -62,6 +63,10 @@ impl SimHost {
 impl WebRead for SimHost {}
 
 impl Doors for SimHost {}
+
+impl GrafanaRead for SimHost {}
+
+impl GrafanaWrite for SimHost {}
 
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

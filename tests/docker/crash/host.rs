@@ -6,7 +6,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use reconciler::host::real::RealHost;
-use reconciler::host::{Ask, Doors, EngineRead, EngineWrite, HostError, Owner, PostgresRead, PostgresWrite, WebRead};
+use reconciler::host::{
+    Ask, Doors, EngineRead, EngineWrite, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead, PostgresWrite,
+    WebRead,
+};
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
@@ -107,6 +110,10 @@ impl fmt::Debug for CrashingHost {
 impl WebRead for CrashingHost {}
 
 impl Doors for CrashingHost {}
+
+impl GrafanaRead for CrashingHost {}
+
+impl GrafanaWrite for CrashingHost {}
 
 impl EngineRead for CrashingHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {

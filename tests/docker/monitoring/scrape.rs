@@ -77,32 +77,9 @@ fn an_agent_that_starts_again_takes_nothing_away() {
 }
 
 #[test]
-fn the_older_generation_of_exporters_does_too() {
-    let mut station = Station::new("older", 1);
-    let image = "quay.io/prometheuscommunity/postgres-exporter:v0.11.1";
-    station.spec["exporters"]["postgres"]["image"] = json!(image);
-    station.start();
-    station.until("both are scraped", |s| {
-        s.scraped() == pairs(&[("master", "primary"), ("replica-1", "replica")])
-    });
-}
-
-#[test]
 fn redis_servers_are_asked_with_a_password_that_nobody_sees() {
     let mut station = Station::new("redis", 0);
-    let (server, network) = (format!("{}-r", station.name), format!("{}-rnet", station.name));
-    let label = format!("dev.reconciler.name={}", station.name);
-    docker(&["network", "create", "--label", &label, &network]);
-    let options = ["--name", &server, "--label", &label, "--network", &network];
-    let command = [
-        "redis:8",
-        "redis-server",
-        "--protected-mode",
-        "no",
-        "--requirepass",
-        r#"se"cret\"#,
-    ];
-    docker(&[&["run", "-d"], &options[..], &command[..]].concat());
+    let (server, network) = station.redis(&["--requirepass", r#"se"cret\"#]);
     let secret = station.put("redis.secret", "se\"cret\\\n");
     station.spec["exporters"]["redis"] = json!({"servers": [{
         "name": "cache", "address": format!("{server}:6379"), "network": network, "passwordFrom": {"file": secret},

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
+use reconciler::host::http::{Call, Credentials, Http, Method};
 use serde_json::{Value, json};
 
 use crate::world::{World, docker, replace, sweep};
@@ -106,6 +107,26 @@ impl Station {
         self.world.until(what, |_| holds(self));
     }
 
+    /// A Redis server on a network of its own; both go with the station.
+    pub fn redis(&self, options: &[&str]) -> (String, String) {
+        let (server, network) = (format!("{}-r", self.name), format!("{}-rnet", self.name));
+        let label = format!("dev.reconciler.name={}", self.name);
+        docker(&["network", "create", "--label", &label, &network]);
+        let run = [
+            "run",
+            "-d",
+            "--name",
+            &server,
+            "--label",
+            &label,
+            "--network",
+            &network,
+            "redis:8",
+        ];
+        docker(&[&run[..], &["redis-server", "--protected-mode", "no"], options].concat());
+        (server, network)
+    }
+
     pub fn container(&self, member: &str) -> String {
         format!("{}-{member}", self.name)
     }
@@ -169,6 +190,21 @@ impl Drop for Station {
         self.world.end_agent();
         sweep(&self.name);
     }
+}
+
+/// Asks a Grafana on this host. Nothing when it declines.
+pub fn send(port: u16, who: &Credentials, method: Method, path: &str, body: Option<&Value>) -> Option<Value> {
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let call = Call {
+        method,
+        body,
+        ..Call::get(&url, who, std::time::Duration::from_secs(5))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async { Http::new().call(&call).await.ok() })
 }
 
 /// The body of a page on this host, if there is one.

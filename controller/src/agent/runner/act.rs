@@ -89,6 +89,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         let reason = match &action.op {
             Op::Engine(op) => news::engine(op),
             Op::Sql(_, op) => news::sql(op),
+            Op::Grafana(_, op) => Some(news::grafana(op)),
             Op::Listen(_) => Some("Listening"),
             Op::Remember(change) => K::is_news(change).then_some("Decided"),
         };
@@ -134,6 +135,7 @@ pub(super) fn step<C: std::fmt::Display>(action: &Action<C>) -> String {
     match &action.op {
         Op::Engine(op) => format!("{}: {op}", action.subject),
         Op::Sql(_, op) => format!("{}: {op}", action.subject),
+        Op::Grafana(_, op) => format!("{}: {op}", action.subject),
         Op::Listen(address) => format!("{}: listen at {address}", action.subject),
         Op::Remember(change) => format!("{}: {change}", action.subject),
     }

@@ -1,5 +1,6 @@
 //! Which steps are worth an event, and the event's reason.
 
+use crate::model::grafana::GrafanaOp;
 use crate::model::plan::{EngineOp, Op};
 use crate::model::postgres::SqlOp;
 
@@ -40,6 +41,20 @@ pub fn sql(op: &SqlOp) -> Option<&'static str> {
     })
 }
 
+/// The reason of the event for a call to a Grafana.
+pub fn grafana(op: &GrafanaOp) -> &'static str {
+    match op {
+        GrafanaOp::PutDatasource { version: None, .. }
+        | GrafanaOp::PutFolder { version: None, .. }
+        | GrafanaOp::PutDashboard { version: None, .. } => "Created",
+        GrafanaOp::PutDatasource { .. }
+        | GrafanaOp::PutFolder { .. }
+        | GrafanaOp::PutDashboard { .. }
+        | GrafanaOp::RaiseFolder { .. } => "Updated",
+        GrafanaOp::DeleteDashboard { .. } => "Removed",
+    }
+}
+
 /// What somebody else had changed, where a step puts it back.
 pub fn drift<C>(op: &Op<C>) -> &'static str {
     match op {
@@ -48,6 +63,9 @@ pub fn drift<C>(op: &Op<C>) -> &'static str {
         Op::Sql(_, SqlOp::ResetParameter(_)) => "parameter",
         Op::Sql(_, SqlOp::Role(_)) => "role",
         Op::Sql(..) => "contents",
+        Op::Grafana(_, GrafanaOp::PutDatasource { .. }) => "datasource",
+        Op::Grafana(_, GrafanaOp::PutFolder { .. } | GrafanaOp::RaiseFolder { .. }) => "folder",
+        Op::Grafana(_, GrafanaOp::PutDashboard { .. } | GrafanaOp::DeleteDashboard { .. }) => "dashboard",
         Op::Listen(_) | Op::Remember(_) => "agent",
     }
 }

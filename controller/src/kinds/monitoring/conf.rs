@@ -12,6 +12,8 @@ pub const CHECK_DIRECTORY: &str = "/tmp/reconciler-check";
 pub const PROMETHEUS_PORT: u16 = 9090;
 /// Alertmanager's port in its container.
 pub const ALERTMANAGER_PORT: u16 = 9093;
+/// Grafana's port in its container.
+pub const GRAFANA_PORT: u16 = 3000;
 /// The port of postgres_exporter in its container.
 pub const POSTGRES_EXPORTER_PORT: u16 = 9187;
 /// The port of redis_exporter in its container.
@@ -94,8 +96,7 @@ pub fn prometheus_marked(monitor: &Monitor, rules: &[String], mark: &str) -> Str
 }
 
 /// Which configuration a running Prometheus says that it runs: what [`MARK`] says in `/api/v1/status/config`.
-pub fn running_mark(answer: &[u8]) -> Option<String> {
-    let answer: Value = serde_json::from_slice(answer).ok()?;
+pub fn running_mark(answer: &Value) -> Option<String> {
     let text = answer.pointer("/data/yaml")?.as_str()?;
     let conf: Value = serde_yaml::from_str(text).ok()?;
     let jobs = conf.get("scrape_configs")?.as_array()?;

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::grafana::{Kept, Remembered};
+
 /// Durable memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -18,6 +20,8 @@ pub struct Memory {
     pub refused: BTreeMap<String, Refused>,
     /// When a restart was asked for, by member, in seconds since the epoch.
     pub restarts: BTreeMap<String, i64>,
+    /// What was put into Grafana.
+    pub grafana: Remembered,
     /// The configuration that Prometheus was asked to read last.
     pub reload: Option<Reload>,
     /// The members whose files were put right after they may have read wrong ones.
@@ -63,6 +67,8 @@ pub enum Change {
     Read(String),
     /// Prometheus was asked to read a configuration.
     Reloading(String, i64),
+    /// Something is kept in Grafana, or not any more.
+    Kept(Kept),
     /// Members are to be restarted.
     Restart(Vec<String>, i64),
 }
@@ -100,6 +106,7 @@ impl Memory {
                     at: *at,
                 });
             }
+            Change::Kept(kept) => self.grafana.apply(kept),
             Change::Restart(members, at) => {
                 let asked = members.iter().map(|member| (member.clone(), *at));
                 self.restarts.extend(asked);
@@ -119,6 +126,7 @@ impl fmt::Display for Change {
             Change::Unread(member) => write!(f, "{member} has to read its files again"),
             Change::Read(member) => write!(f, "{member} reads its files"),
             Change::Reloading(mark, _) => write!(f, "configuration {mark} is being read"),
+            Change::Kept(kept) => write!(f, "{} {} is kept", kept.what.word(), kept.uid),
             Change::Restart(members, _) => write!(f, "{} shall restart", members.join(", ")),
         }
     }

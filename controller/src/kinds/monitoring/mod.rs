@@ -1,11 +1,13 @@
-//! `Monitoring`: Prometheus, one exporter per database member, alert rules, and Alertmanager.
+//! `Monitoring`: Prometheus, one exporter per database member, alert rules, Alertmanager, and Grafana with dashboards.
 //!
 //! `spec` is what a user writes, `validate` what the schema cannot say of it, `monitor` the same with numbers for
-//! quantities, `desired` what the containers look like, `conf`, `rules` and `queries` what is in their files, `observe` what is
+//! quantities, `desired` what the containers look like, `conf`, `rules` and `queries` what is in their files, `content`, `dashboards` and `grafana` what
+//! Grafana holds, `observe` what is
 //! there, `plan` what to do next, `status` what to tell; `memory` is what has to be remembered. Only `observe` touches the
 //! outside. The clusters that it monitors are seen by their faces alone.
 
 pub mod conf;
+pub mod content;
 pub mod dashboards;
 pub mod desired;
 pub mod grafana;
@@ -53,6 +55,12 @@ const FOLDERS: &[Folder] = &[
         path: &["exporters", "postgres", "queries"],
         endings: &[".yml", ".yaml"],
         check: queries::complaint,
+    },
+    Folder {
+        name: "dashboards",
+        path: &["grafana", "dashboards"],
+        endings: &[".json"],
+        check: content::complaint,
     },
     Folder {
         name: "alertmanager",
@@ -115,9 +123,12 @@ impl Kind for Monitoring {
     fn is_news(change: &Change) -> bool {
         match change {
             Change::Accept(..) | Change::Refuse(..) | Change::Drop(_) | Change::Restart(..) => true,
-            Change::Port(..) | Change::Release(_) | Change::Unread(_) | Change::Read(_) | Change::Reloading(..) => {
-                false
-            }
+            Change::Port(..)
+            | Change::Release(_)
+            | Change::Kept(_)
+            | Change::Unread(_)
+            | Change::Read(_)
+            | Change::Reloading(..) => false,
         }
     }
 

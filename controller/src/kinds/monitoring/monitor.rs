@@ -17,6 +17,9 @@ pub const PROMETHEUS: &str = "prometheus";
 /// The member that is Alertmanager.
 pub const ALERTMANAGER: &str = "alertmanager";
 
+/// The member that is Grafana.
+pub const GRAFANA: &str = "grafana";
+
 /// A validated resource. Building the desired state from it cannot fail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Monitor {
@@ -55,6 +58,9 @@ impl Monitor {
         if let Some(alertmanager) = &spec.alertmanager {
             limits.insert(ALERTMANAGER, limits_of(&alertmanager.resources)?);
         }
+        if let Some(grafana) = &spec.grafana {
+            limits.insert(GRAFANA, limits_of(&grafana.resources)?);
+        }
         Ok(Monitor {
             name: name.to_owned(),
             uid: uid.to_owned(),
@@ -79,6 +85,15 @@ impl Monitor {
         files
             .filter_map(|(key, text)| Some((key.strip_prefix(folder)?.strip_prefix('/')?, text.as_str())))
             .collect()
+    }
+
+    /// The host name by which published ports are reached from the host itself.
+    pub fn reached_at(&self) -> String {
+        match self.spec.address.as_str() {
+            "0.0.0.0" | "::" => "localhost".to_owned(),
+            address if address.contains(':') => format!("[{address}]"),
+            address => address.to_owned(),
+        }
     }
 
     /// The container of a member; also its DNS name.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::memory::Memory;
 use super::monitor::{Monitor, PROMETHEUS, ROLE};
 use super::plan::View;
-use super::{conf, desired};
+use super::{conf, content, desired};
 use crate::converge;
 use crate::host::{Ask, HostError, Reads};
 use crate::kinds::Look;
@@ -18,6 +18,7 @@ use crate::kinds::peers::{Face, Peer};
 use crate::kinds::postgres::cluster;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, Objects, RunState};
+use crate::model::grafana::GrafanaSeen;
 use crate::model::labels;
 use crate::model::postgres::{PgQuestion, RoleFacts, Server};
 
@@ -37,6 +38,8 @@ pub struct Observed {
     pub running: Seen<String>,
     /// What Prometheus scrapes, and how that went.
     pub targets: Seen<Vec<TargetSeen>>,
+    /// What Grafana holds; nothing where there is none to be asked.
+    pub grafana: Option<GrafanaSeen>,
     /// Where the agent is asked for its metrics.
     pub doors: Vec<SocketAddr>,
     /// Since when Prometheus has had no answer from a container, by its name, in seconds since the epoch.
@@ -112,6 +115,16 @@ pub async fn observe<R: Reads>(
         observed.running = read(config, conf::running_mark);
         observed.targets = read(targets, targets_in);
     }
+    let grafana = View {
+        monitor,
+        observed: &observed,
+        memory,
+        now: look.now,
+    };
+    if let (Some(target), Some(spec)) = (grafana.grafana_target(), &monitor.spec.grafana) {
+        let question = content::content(monitor, spec).question(&memory.grafana);
+        observed.grafana = Some(host.grafana(&target, &question).await);
+    }
     observed.silent_since = silent_since(&observed, before, look.now);
     observed.short_lives = short_lives(&observed.objects, before, look.now);
     Ok(observed)
@@ -165,7 +178,7 @@ fn prometheus(monitor: &Monitor, objects: &Objects) -> Option<String> {
     is_up.then(|| format!("{address}:{}", conf::PROMETHEUS_PORT))
 }
 
-fn read<T>(answer: Seen<Vec<u8>>, parse: impl Fn(&[u8]) -> Option<T>) -> Seen<T> {
+fn read<T>(answer: Seen<Value>, parse: impl Fn(&Value) -> Option<T>) -> Seen<T> {
     match answer {
         Seen::Known(body) => parse(&body).map_or_else(
             || Seen::Unknown("Prometheus' answer cannot be read".to_owned()),
@@ -176,8 +189,7 @@ fn read<T>(answer: Seen<Vec<u8>>, parse: impl Fn(&[u8]) -> Option<T>) -> Seen<T>
     }
 }
 
-fn targets_in(body: &[u8]) -> Option<Vec<TargetSeen>> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
+fn targets_in(answer: &Value) -> Option<Vec<TargetSeen>> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let targets = answer.pointer("/data/activeTargets")?.as_array()?.iter();
     let seen = targets.map(|target| TargetSeen {

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::kinds::postgres::spec::{PasswordFrom, PullPolicy};
 
-/// Prometheus with alert rules, one exporter per database member, and, if wanted, Alertmanager.
+mod grafana;
+
+pub use grafana::Grafana;
+
+/// Prometheus with alert rules, one exporter per database member, and, if wanted, Alertmanager and Grafana.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Monitoring {
@@ -35,6 +39,9 @@ pub struct Monitoring {
     /// What tells people of alerts; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Alertmanager>,
+    /// Where people look; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grafana: Option<Grafana>,
     /// Labels for containers, volumes and the network, beside our own.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

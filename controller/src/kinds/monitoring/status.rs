@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::desired;
 use super::memory::Change;
-use super::monitor::{ALERTMANAGER, Monitor, PROMETHEUS};
-use super::plan::View;
+use super::monitor::{ALERTMANAGER, GRAFANA, Monitor, PROMETHEUS};
+use super::plan::{self, View};
+use super::{content, desired};
 use crate::converge::{self, Piece, Stage};
 use crate::model::Seen;
 use crate::model::container::ContainerObserved;
@@ -16,7 +16,9 @@ use crate::model::status::{Condition, MemberStatus, READY, Status, condition};
 pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     let pieces = desired::pieces(view);
     let members: Vec<MemberStatus> = pieces.iter().map(|piece| member(view, piece)).collect();
-    let conditions = vec![ready(view, plan, &members), in_force(view), targets(view), files(view)];
+    let mut conditions = vec![ready(view, plan, &members), in_force(view), targets(view), files(view)];
+    let grafana = plan::content::standing(view);
+    conditions.extend(grafana.map(|(holds, reason, message)| condition("GrafanaInSync", holds, reason, message)));
     Status {
         observed_generation: view.monitor.generation,
         conditions,
@@ -64,6 +66,7 @@ fn role(member: &str) -> &'static str {
     match member {
         PROMETHEUS => "collector",
         ALERTMANAGER => "alerter",
+        GRAFANA => "dashboards",
         _ => "exporter",
     }
 }
@@ -179,10 +182,25 @@ fn files(view: &View<'_>) -> Condition {
 
 fn facts(view: &View<'_>) -> BTreeMap<String, String> {
     let port = view.monitor.spec.prometheus.port;
-    let mut facts = BTreeMap::from([("prometheus".to_owned(), format!("http://{}:{port}/", view.reached_at()))]);
+    let mut facts = BTreeMap::from([(
+        "prometheus".to_owned(),
+        format!("http://{}:{port}/", view.monitor.reached_at()),
+    )]);
     if let Some(alertmanager) = &view.monitor.spec.alertmanager {
-        let address = format!("http://{}:{}/", view.reached_at(), alertmanager.port);
+        let address = format!("http://{}:{}/", view.monitor.reached_at(), alertmanager.port);
         facts.insert("alertmanager".to_owned(), address);
+    }
+    if let Some(grafana) = view
+        .monitor
+        .spec
+        .grafana
+        .as_ref()
+        .filter(|grafana| grafana.url.is_none())
+    {
+        let address = format!("http://{}:{}/", view.monitor.reached_at(), grafana.port);
+        facts.insert("grafana".to_owned(), address);
+        let password = content::admin_password(view.monitor, grafana);
+        facts.insert("password of admin in grafana".to_owned(), password.to_string());
     }
     for (cluster, _) in view.clusters() {
         let password = Monitor::password(cluster);

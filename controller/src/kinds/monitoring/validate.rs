@@ -19,6 +19,7 @@ pub fn validate(_name: &str, spec: &Value) -> Vec<Problem> {
     ports(&spec, &mut found);
     servers(&spec, &mut found);
     alerts(&spec, &mut found);
+    grafana(&spec, &mut found);
     for label in spec.labels.keys().filter(|label| label.starts_with(labels::PREFIX)) {
         let why = format!("labels that begin with `{}` are the agent's own", labels::PREFIX);
         found.push(problem(&[key("labels"), key(label)], why).on_key());
@@ -34,6 +35,8 @@ fn ports(spec: &Monitoring, found: &mut Vec<Problem>) {
             .iter()
             .map(|one| (vec![key("alertmanager"), key("port")], one.port)),
     );
+    let own_grafana = spec.grafana.iter().filter(|one| one.url.is_none());
+    wanted.extend(own_grafana.map(|one| (vec![key("grafana"), key("port")], one.port)));
     for (cluster, members) in &spec.exporters.postgres.ports {
         wanted.extend(members.iter().map(|(member, port)| {
             let path = [
@@ -94,6 +97,35 @@ fn servers(spec: &Monitoring, found: &mut Vec<Problem>) {
         if let Some(from) = &server.password_from {
             password(from, &below("passwordFrom"), found);
         }
+    }
+}
+
+fn grafana(spec: &Monitoring, found: &mut Vec<Problem>) {
+    let Some(grafana) = &spec.grafana else {
+        return;
+    };
+    let below = |field: &str| [key("grafana"), key(field)];
+    for (field, from) in [
+        ("adminPasswordFrom", &grafana.admin_password_from),
+        ("tokenFrom", &grafana.token_from),
+    ] {
+        if let Some(from) = from {
+            password(from, &below(field), found);
+        }
+    }
+    match (&grafana.url, &grafana.token_from) {
+        (Some(_), None) => {
+            let why = "a Grafana that is there already needs a token; name `tokenFrom` beside it";
+            found.push(problem(&below("url"), why));
+        }
+        (None, Some(_)) => {
+            let why = "a token is for a Grafana that is there already; name its `url` beside it";
+            found.push(problem(&below("tokenFrom"), why).on_key());
+        }
+        (Some(url), Some(_)) if !(url.starts_with("http://") || url.starts_with("https://")) => {
+            found.push(problem(&below("url"), "a URL begins with `http://` or `https://`"));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! The planner: from what is wanted, seen and remembered to the next steps. Pure.
 
+pub mod content;
 mod ports;
 mod reload;
 mod roles;
@@ -45,6 +46,7 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     silence::end(view, &pieces, &mut plan);
     converge::clear(objects, is_wanted, desired::GRACE_SECS, &mut plan);
     userfiles::judge(view, &mut plan);
+    content::keep(view, &mut plan);
     reload::note_deliveries(&mut plan);
     reload::reload(view, &pieces, &mut plan);
     plan

@@ -28,7 +28,7 @@ pub fn note_deliveries(plan: &mut Plan<Change>) {
         let is_told = |name: &str| !name.starts_with("targets/");
         let delivers = match &only.op {
             Op::Engine(EngineOp::Deliver(delivery)) => delivery.files.iter().any(|file| is_told(&file.name)),
-            Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Remember(_) => false,
+            Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) | Op::Remember(_) => false,
         };
         if delivers && LISTENERS.contains(&subject.as_str()) {
             let unread = Op::Remember(Change::Unread(subject.clone()));

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use super::super::content;
 use super::super::memory::Memory;
-use super::super::monitor::Monitor;
+use super::super::monitor::{GRAFANA, Monitor};
 use super::super::observe::{ClusterSeen, Observed};
 use crate::kinds::peers::Face;
 use crate::model::Seen;
+use crate::model::container::RunState;
+use crate::model::grafana::GrafanaTarget;
 
 /// Where the agent's page that explains alerts is, seen from the host.
 const RUNBOOK_URL: &str = "http://127.0.0.1:9186/runbook";
@@ -75,12 +78,14 @@ impl<'a> View<'a> {
         named.unwrap_or_else(own)
     }
 
-    /// The host name by which published ports are reached from the host itself.
-    pub fn reached_at(&self) -> String {
-        match self.monitor.spec.address.as_str() {
-            "0.0.0.0" | "::" => "localhost".to_owned(),
-            address if address.contains(':') => format!("[{address}]"),
-            address => address.to_owned(),
-        }
+    /// The Grafana that is kept, while it can be reached.
+    pub fn grafana_target(&self) -> Option<GrafanaTarget> {
+        let spec = self.monitor.spec.grafana.as_ref()?;
+        let objects = &self.observed.objects;
+        let container = objects.container(&self.monitor.container_name(GRAFANA));
+        let running = container.filter(|container| container.state == RunState::Running);
+        let address = running.and_then(|container| container.networks.get(&self.monitor.network_name()));
+        let address = address.filter(|address| !address.is_empty());
+        content::target(self.monitor, spec, address.map(String::as_str))
     }
 }

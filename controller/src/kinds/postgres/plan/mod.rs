@@ -87,6 +87,6 @@ pub fn on_failure(view: &View<'_>, action: &Action<Change>, invalid: bool, why: 
                 })
             })
         }
-        Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Remember(_) => None,
+        Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) | Op::Remember(_) => None,
     }
 }

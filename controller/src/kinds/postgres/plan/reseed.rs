@@ -69,7 +69,7 @@ pub fn change(view: &View<'_>, member: &str, finding: &Finding, method: Method) 
 pub fn under_way(view: &View<'_>, member: &str, plan: &Plan<Change>) -> Option<String> {
     let decided = plan.actions().find_map(|action| match &action.op {
         Op::Remember(Change::Reseed(decision)) => Some(decision.member.clone()),
-        Op::Remember(_) | Op::Listen(_) | Op::Engine(_) | Op::Sql(..) => None,
+        Op::Remember(_) | Op::Listen(_) | Op::Grafana(..) | Op::Engine(_) | Op::Sql(..) => None,
     });
     let begun = view
         .replicas()

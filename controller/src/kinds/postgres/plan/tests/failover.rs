@@ -238,7 +238,7 @@ fn decided(world: World) -> World {
     let plan = world.next();
     let change = plan.actions().find_map(|a| match &a.op {
         Op::Remember(change @ Change::Promote(_)) => Some(change.clone()),
-        Op::Remember(_) | Op::Listen(_) | Op::Engine(_) | Op::Sql(..) => None,
+        Op::Remember(_) | Op::Listen(_) | Op::Grafana(..) | Op::Engine(_) | Op::Sql(..) => None,
     });
     world.remember(|memory| memory.apply(&change.expect("somebody takes over")))
 }
@@ -267,7 +267,7 @@ fn the_rest_is_a_forced_promotion_and_the_loss_is_told() {
     ");
     let sent = lost.next().actions().find_map(|a| match &a.op {
         Op::Remember(change @ Change::Requested { .. }) => Some(change.clone()),
-        Op::Remember(_) | Op::Listen(_) | Op::Engine(_) | Op::Sql(..) => None,
+        Op::Remember(_) | Op::Listen(_) | Op::Grafana(..) | Op::Engine(_) | Op::Sql(..) => None,
     });
     let over = lost
         .remember(|memory| memory.apply(&sent.expect("it is asked")))
@@ -278,7 +278,7 @@ fn the_rest_is_a_forced_promotion_and_the_loss_is_told() {
     insta::assert_snapshot!(over.plan(), @"replica-1: remember that replica-1 is the primary, because replica-1 is the primary; 512 bytes of the log that master was seen to have are lost, and what it wrote after it was last looked at");
     let ended = over.next().actions().find_map(|a| match &a.op {
         Op::Remember(Change::Promoted(result)) => Some((result.automatic, result.lost_bytes)),
-        Op::Remember(_) | Op::Listen(_) | Op::Engine(_) | Op::Sql(..) => None,
+        Op::Remember(_) | Op::Listen(_) | Op::Grafana(..) | Op::Engine(_) | Op::Sql(..) => None,
     });
     assert_eq!(ended, Some((true, Some(0x200))));
 }

@@ -187,7 +187,7 @@ fn afterwards_the_old_primary_follows_and_slots_are_made() {
     });
     let change = plan.next().actions().find_map(|a| match &a.op {
         Op::Remember(change) => Some(change.clone()),
-        Op::Engine(_) | Op::Sql(..) | Op::Listen(_) => None,
+        Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) => None,
     });
     let world = plan.remember(|memory| memory.apply(&change.expect("it is remembered")));
     assert_eq!(
@@ -308,7 +308,7 @@ fn the_manifests_wish_is_tried_again_after_a_while() {
         let plan = world.next();
         let changes = plan.actions().filter_map(|a| match &a.op {
             Op::Remember(change @ Change::Promoted(_)) => Some(change.clone()),
-            Op::Remember(_) | Op::Listen(_) | Op::Engine(_) | Op::Sql(..) => None,
+            Op::Remember(_) | Op::Listen(_) | Op::Grafana(..) | Op::Engine(_) | Op::Sql(..) => None,
         });
         let changes: Vec<Change> = changes.collect();
         world = World::new(1)

@@ -32,7 +32,7 @@ fn blind(mut world: World) -> World {
 fn engine_ops(plan: &Plan<Change>) -> impl Iterator<Item = &EngineOp> {
     plan.actions().filter_map(|action| match &action.op {
         Op::Engine(op) => Some(op),
-        Op::Sql(..) | Op::Listen(_) | Op::Remember(_) => None,
+        Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) | Op::Remember(_) => None,
     })
 }
 
@@ -239,7 +239,7 @@ proptest! {
                         | EngineOp::Stop { .. }
                 ),
                 Op::Sql(_, op) => *op != SqlOp::Promote,
-                Op::Listen(_) => false,
+                Op::Listen(_) | Op::Grafana(..) => false,
                 Op::Remember(Change::Reseed(decision)) => !decision.proved_copy,
                 Op::Remember(Change::Promoted(result)) => !result.succeeded,
                 Op::Remember(Change::Promote(_)) => false,

@@ -13,7 +13,7 @@ fn remembering(world: World) -> World {
         .actions()
         .filter_map(|action| match &action.op {
             Op::Remember(change) => Some(change.clone()),
-            Op::Engine(_) | Op::Sql(..) | Op::Listen(_) => None,
+            Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) => None,
         })
         .collect();
     world.remember(|memory| changes.iter().for_each(|change| memory.apply(change)))

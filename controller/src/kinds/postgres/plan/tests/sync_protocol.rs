@@ -126,7 +126,7 @@ impl Model {
             match &action.op {
                 Op::Remember(change) => self.memory.apply(change),
                 Op::Sql(_, SqlOp::Checkpoint) => self.stale.retain(|stale| !stale.set.is_nobody()),
-                Op::Sql(..) | Op::Listen(_) | Op::Engine(_) => {}
+                Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) | Op::Engine(_) => {}
             }
         }
     }

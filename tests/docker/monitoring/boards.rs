@@ -1,0 +1,166 @@
+//! Grafana's content, kept by the agent: in a Grafana of our own, behind which the double of its API stands here.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use reconciler::host::http::{Credentials, Method};
+
+use super::station::{Station, send};
+use crate::grafana::double::Double;
+
+/// A station with a Grafana of its own.
+fn station(test: &str) -> Station {
+    let mut station = Station::new(test, 0);
+    station.spec["grafana"] = json!({"port": station.world.base_port + 14});
+    station.put("boards/shop.json", &board("Orders"));
+    station.spec["grafana"]["dashboards"] = json!("boards");
+    station
+}
+
+fn board(title: &str) -> String {
+    let panel = json!({"id": 1, "type": "stat", "title": "Up", "targets": [{"refId": "A", "expr": "up"}]});
+    json!({"uid": "shop", "title": title, "panels": [panel], "schemaVersion": 39}).to_string()
+}
+
+impl Station {
+    fn password(&self) -> String {
+        let file = self.world.state_dir().join("secrets").join(&self.name).join("grafana");
+        fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+    }
+
+    /// What somebody does in Grafana's pages, as its user `admin`.
+    fn somebody(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let admin = Credentials::Basic("admin".to_owned(), self.password());
+        send(self.world.base_port + 14, &admin, method, path, body).unwrap_or(Value::Null)
+    }
+
+    fn dashboard(&self, uid: &str) -> Value {
+        self.somebody(Method::Get, &format!("/api/dashboards/uid/{uid}"), None)
+    }
+
+    /// Somebody saves a dashboard after an edit.
+    fn somebody_edits(&self, uid: &str, edit: impl Fn(&mut Value)) {
+        let mut saved = self.dashboard(uid);
+        edit(&mut saved);
+        let body = json!({"dashboard": saved["dashboard"], "folderUid": saved["meta"]["folderUid"], "overwrite": true});
+        let answer = self.somebody(Method::Post, "/api/dashboards/db", Some(&body));
+        assert_eq!(answer["status"], "success", "{answer}");
+    }
+
+    fn is_in_sync(&self) -> bool {
+        self.condition("GrafanaInSync").0 == "True"
+    }
+}
+
+#[test]
+fn dashboards_folders_and_the_data_source_come_back_whatever_somebody_does() {
+    let mut station = station("boards");
+    station.start();
+    station.until("all of it is there", Station::is_in_sync);
+    assert!(station.password().len() > 16, "it is a generated one");
+    for uid in [
+        "reconciler-postgres",
+        "reconciler-replication",
+        "reconciler-agent",
+        "reconciler-redis",
+        "shop",
+    ] {
+        assert_eq!(station.dashboard(uid)["meta"]["folderTitle"], "Reconciler", "{uid}");
+    }
+
+    station.somebody_edits("reconciler-postgres", |saved| {
+        saved["dashboard"]["panels"][1]["title"] = json!("Mine");
+    });
+    station.wait_event("panels[1].title: \"Mine\" instead of");
+    station.until("the edit is gone", |s| {
+        s.dashboard("reconciler-postgres")["dashboard"]["panels"][1]["title"] != "Mine"
+    });
+    station.somebody_edits("shop", |saved| saved["dashboard"]["title"] = json!("Renamed"));
+    station.until("the name is back", |s| {
+        s.dashboard("shop")["dashboard"]["title"] == "Orders"
+    });
+    station.somebody_edits("shop", |saved| saved["meta"]["folderUid"] = json!(""));
+    station.wait_event("it was moved to the folder General");
+    station.until("it is back in its folder", |s| {
+        s.dashboard("shop")["meta"]["folderTitle"] == "Reconciler"
+    });
+    station.somebody(Method::Delete, "/api/dashboards/uid/reconciler-redis", None);
+    station.wait_event("because it was deleted");
+    station.until("it is back", |s| {
+        s.dashboard("reconciler-redis")["dashboard"]["uid"] == "reconciler-redis"
+    });
+    let datasource = || station.somebody(Method::Get, "/api/datasources/uid/reconciler-prometheus", None);
+    let mut changed = datasource();
+    let url = changed["url"].clone();
+    changed["url"] = json!("http://elsewhere:9090");
+    station.somebody(
+        Method::Put,
+        "/api/datasources/uid/reconciler-prometheus",
+        Some(&changed),
+    );
+    station.until("the data source is as it was", |_| datasource()["url"] == url);
+    station.until("all is in sync", Station::is_in_sync);
+}
+
+#[test]
+fn an_edited_file_reaches_grafana_and_a_pass_without_changes_writes_nothing() {
+    let mut station = station("files");
+    station.start();
+    station.until("all of it is there", Station::is_in_sync);
+    let writes = || station.somebody(Method::Get, "/double/writes", None);
+    let before = writes();
+    let passes = |s: &Station| {
+        let overview: Value = serde_json::from_str(&s.world.cli(&["status", "-o", "json"]).out).unwrap();
+        overview["agent"]["passes"].as_u64().unwrap()
+    };
+    let first = passes(&station);
+    // Every question makes a fresh pass.
+    station.until("it has looked again and again", |s| passes(s) > first + 20);
+    assert_eq!(writes(), before);
+
+    station.put("boards/shop.json", &board("Orders by hour"));
+    station.until("the new title is there", |s| {
+        s.dashboard("shop")["dashboard"]["title"] == "Orders by hour"
+    });
+    station.put("boards/shop.json", "{\n  \"title\": \"Broken\",\n}");
+    station.until("a broken file is refused", |s| {
+        s.condition("ManifestAccepted").0 == "False"
+    });
+    let told = station
+        .world
+        .cli(&["validate", "-f", station.world.dir.join("manifests").to_str().unwrap()]);
+    assert!(told.err.contains("boards/shop.json:3:1"), "{}", told.err);
+    assert_eq!(station.dashboard("shop")["dashboard"]["title"], "Orders by hour");
+
+    fs::remove_file(station.world.dir.join("manifests/boards/shop.json")).unwrap();
+    station.put("boards/other.json", &board("Other").replace("\"shop\"", "\"other\""));
+    station.until("what is gone is removed, and its successor there", |s| {
+        s.dashboard("shop")["dashboard"] == Value::Null && s.dashboard("other")["dashboard"]["title"] == "Other"
+    });
+}
+
+#[test]
+fn a_grafana_that_is_there_already_gets_its_part_and_nothing_else() {
+    let grafana = Double::new();
+    let mut guest = Station::new("guest", 0);
+    let token = guest.put("token", "glsa_admin\n");
+    guest.spec["grafana"] = json!({"url": grafana.target.url, "tokenFrom": {"file": token}, "folder": "Guest"});
+    guest.start();
+    guest.until("its part is there", Station::is_in_sync);
+    let port = grafana.target.url.rsplit_once(':').unwrap().1.parse().unwrap();
+    let admin = Credentials::Bearer("glsa_admin".to_owned());
+    let found = send(port, &admin, Method::Get, "/api/search?type=dash-db&limit=100", None).unwrap();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 4, "{found:?}");
+    // Others of our kind may keep theirs beside it.
+    assert!(
+        found
+            .iter()
+            .all(|one| one["folderTitle"] == "Guest" && one["uid"] != "reconciler-agent")
+    );
+    guest.put("token", "glsa_nobody\n");
+    guest.until("a wrong token is said", |s| s.condition("GrafanaInSync").0 == "False");
+    let told = [guest.resource().to_string(), guest.events(), guest.world.agent_log()].concat();
+    assert!(!told.contains("glsa_"), "a token is told");
+}

@@ -1,0 +1,120 @@
+//! The whole chain: a cluster that works, its exporters, Prometheus, the agent: every panel and every rule asks something that
+//! has an answer.
+
+use serde_json::json;
+
+use super::station::{Station, get};
+use crate::world::METRICS;
+use reconciler::kinds::monitoring::dashboards;
+
+/// What the two generations of exporters, the agent and Redis have to answer.
+fn assert_every_expression_has_an_answer(test: &str, image: &str) {
+    let mut station = Station::new(test, 1);
+    let (server, network) = station.redis(&[]);
+    station.spec["exporters"]["redis"] = json!({"servers": [
+        {"name": "cache", "address": format!("{server}:6379"), "network": network},
+    ]});
+    station.spec["exporters"]["postgres"]["image"] = json!(image);
+    station.world.spec["parameters"]["shared_preload_libraries"] = json!("pg_stat_statements");
+    station.world.spec["databases"] = json!([{"name": "postgres", "extensions": ["pg_stat_statements"]}]);
+    station.start();
+    // Work for the panels that show work, and a switchover for those that show switchovers.
+    let work =
+        "create table if not exists t (n int); insert into t select generate_series(1, 1000); select count(*) from t";
+    assert!(station.world.sql("master", "postgres", work).contains("1000"));
+    assert_eq!(station.world.cli(&["promote", "replica-1"]).code, 0);
+    assert!(station.world.sql("replica-1", "postgres", work).contains("2000"));
+    let expressions = dashboards::expressions();
+    assert!(expressions.len() > 40, "only {}", expressions.len());
+    let wanted: Vec<_> = expressions.iter().filter(|one| !one.empty_when_healthy).collect();
+    let missing = |s: &Station| -> Vec<String> {
+        let silent = wanted.iter().filter(|one| s.query(&one.runnable("1m")).is_empty());
+        silent
+            .map(|one| format!("{} / {}: {}", one.board, one.panel, one.expr))
+            .collect()
+    };
+    let last = std::cell::RefCell::new(Vec::new());
+    station.until("every panel has an answer", |s| {
+        s.world.sql("replica-1", "postgres", "insert into t values (1)");
+        *last.borrow_mut() = missing(s);
+        if std::env::var_os("SHOW_MISSING").is_some() {
+            eprintln!("{:#?}", last.borrow());
+        }
+        last.borrow().is_empty()
+    });
+    // No rule fails, and of what is healthy nothing is told.
+    station.until("rules are evaluated without an error", |s| {
+        s.query("sum(prometheus_rule_evaluation_failures_total)")
+            .iter()
+            .all(|(_, failures)| *failures == 0.0)
+            && s.rules().len() > 30
+    });
+    let firing = station.query(r#"ALERTS{alertstate="firing"}"#);
+    assert!(firing.is_empty(), "{firing:?}");
+}
+
+#[test]
+fn every_panel_and_rule_has_an_answer_from_the_newer_exporters() {
+    let image = "quay.io/prometheuscommunity/postgres-exporter:v0.17.1";
+    assert_every_expression_has_an_answer("newer", image);
+}
+
+#[test]
+fn every_panel_and_rule_has_an_answer_from_the_older_exporters() {
+    let image = "quay.io/prometheuscommunity/postgres-exporter:v0.11.1";
+    assert_every_expression_has_an_answer("older", image);
+}
+
+#[test]
+fn the_agent_tells_what_it_does_and_prometheus_hears_it() {
+    let mut station = Station::new("agent", 1);
+    station.start();
+    let port = station.world.base_port + METRICS;
+    let metrics = || get(port, "/metrics").unwrap_or_default();
+    assert!(metrics().ends_with("# EOF\n"), "it is whole");
+    let has = |line: &str| metrics().lines().any(|one| one.starts_with(line));
+    let of = |name: &str, labels: &str| format!("{name}{{cluster=\"{}\",{labels}", station.world.name);
+    assert!(has(&of(
+        "reconciler_member_role",
+        "member=\"master\",role=\"primary\"} 1"
+    )));
+    assert!(has(&of("reconciler_member_lag_bytes", "member=\"replica-1\"}")));
+    station.until("Prometheus hears the agent", |s| {
+        !s.query("reconciler_build_info").is_empty()
+    });
+
+    assert_eq!(station.world.cli(&["promote", "replica-1"]).code, 0);
+    assert!(has(&of("reconciler_switchovers_total", "outcome=\"ok\"} 1")));
+    assert!(has(&of(
+        "reconciler_member_role",
+        "member=\"replica-1\",role=\"primary\"} 1"
+    )));
+    let count = format!(
+        "reconciler_switchover_outage_seconds_count{{cluster=\"{}\"}} 1",
+        station.world.name
+    );
+    assert!(has(&count), "{}", metrics());
+    let alter = "alter system set max_wal_size = '512MB'";
+    assert_eq!(station.world.sql("replica-1", "postgres", alter), "");
+    let drift = format!("name=\"{}\",what=\"parameter\"}} 1", station.world.name);
+    station.until("the drift is counted", |_| {
+        metrics()
+            .lines()
+            .any(|line| line.starts_with("reconciler_drift_total") && line.ends_with(&drift))
+    });
+    let page = get(port, "/runbook").unwrap();
+    assert!(page.contains("<h2 id=\""), "{page}");
+}
+
+#[test]
+fn an_agent_whose_port_for_metrics_is_taken_does_everything_else() {
+    let mut station = Station::new("taken", 0);
+    let port = station.world.base_port + METRICS;
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    station.start();
+    drop(taken);
+    station.until("it is served when the port is free", |_| {
+        get(port, "/metrics").is_some()
+    });
+    station.until("Prometheus hears it", |s| !s.query("reconciler_build_info").is_empty());
+}
