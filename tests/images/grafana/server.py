@@ -22,6 +22,7 @@ import glob
 import json
 import os
 import re
+import signal
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -383,5 +384,6 @@ if __name__ == "__main__":
     save()
     server = ThreadingHTTPServer((ENV("GF_SERVER_HTTP_ADDR", ""), int(ENV("GF_SERVER_HTTP_PORT", "3000"))), Handler)
     server.daemon_threads = True
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the first process of a container has no default for it
     print(f"HTTP Server Listen address={server.server_address[0]}:{server.server_address[1]}", flush=True)
     server.serve_forever()
