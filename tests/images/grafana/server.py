@@ -231,7 +231,7 @@ def put_datasource(body, uid=None, read_only=False):
            "typeLogoUrl": "", "access": text("access") or "proxy", "url": text("url"), "user": text("user"),
            "database": text("database"), "basicAuth": body.get("basicAuth") is True, "basicAuthUser": text("basicAuthUser"),
            "withCredentials": body.get("withCredentials") is True, "isDefault": body.get("isDefault") is True,
-           "jsonData": body.get("jsonData") or {}, "secureJsonFields": secrets,
+           "jsonData": body.get("jsonData") or None, "secureJsonFields": secrets,
            "version": old["version"] + 1 if old else 1, "readOnly": read_only}
     if one["isDefault"]:
         for other in others:

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Grafana, Session, checked};
 use crate::host::http::{Credentials, Trouble};
@@ -210,7 +210,12 @@ fn datasource(answer: &Value) -> Option<DatasourceSeen> {
             plugin: text(answer, "type"),
             url: text(answer, "url"),
             is_default: answer.get("isDefault").and_then(Value::as_bool) == Some(true),
-            json_data: answer.get("jsonData").cloned().unwrap_or_default(),
+            // It is null where nobody has ever set any.
+            json_data: answer
+                .get("jsonData")
+                .filter(|data| data.is_object())
+                .cloned()
+                .unwrap_or_else(|| json!({})),
         },
         extras: extras.collect(),
         version: answer.get("version").and_then(Value::as_i64).unwrap_or_default(),
