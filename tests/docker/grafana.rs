@@ -130,6 +130,10 @@ async fn whatever_somebody_does_to_a_folder_or_data_source_is_said_and_put_right
         .await;
     let plan = grafana.settle(&mut kept).await;
     assert_eq!(plan, "create data source Prometheus (db), because it was deleted\n");
+
+    kept.wanted.datasources.get_mut("reconciler").unwrap().json_data = json!({});
+    let plan = grafana.settle(&mut kept).await;
+    assert!(plan.contains("jsonData.timeInterval: \"15s\" was added"), "{plan}");
 }
 
 #[tokio::test]
