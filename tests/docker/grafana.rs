@@ -34,7 +34,7 @@ async fn an_empty_grafana_gets_everything_once_and_an_unchanged_pass_writes_noth
 }
 
 #[tokio::test]
-async fn whatever_somebody_does_is_said_and_put_right() {
+async fn whatever_somebody_does_to_a_dashboard_is_said_and_put_right() {
     let grafana = Double::new();
     let mut kept = Keeper::new();
     grafana.settle(&mut kept).await;
@@ -69,6 +69,13 @@ async fn whatever_somebody_does_is_said_and_put_right() {
         .await;
     let plan = grafana.settle(&mut kept).await;
     assert_eq!(plan, "create dashboard One, because it was deleted\n");
+}
+
+#[tokio::test]
+async fn whatever_somebody_does_to_a_folder_or_data_source_is_said_and_put_right() {
+    let grafana = Double::new();
+    let mut kept = Keeper::new();
+    grafana.settle(&mut kept).await;
 
     let body = json!({"title": "Junk", "overwrite": true});
     grafana.somebody(Method::Put, "/api/folders/databases", body).await;
@@ -123,6 +130,10 @@ async fn whatever_somebody_does_is_said_and_put_right() {
         .await;
     let plan = grafana.settle(&mut kept).await;
     assert_eq!(plan, "create data source Prometheus (db), because it was deleted\n");
+
+    kept.wanted.datasources.get_mut("reconciler").unwrap().json_data = json!({});
+    let plan = grafana.settle(&mut kept).await;
+    assert!(plan.contains("jsonData.timeInterval: \"15s\" was added"), "{plan}");
 }
 
 #[tokio::test]
@@ -279,6 +290,7 @@ async fn a_search_is_read_to_its_last_page() {
     let mut kept = Keeper::new();
     let seen = grafana.look(&kept).await;
     assert_eq!(seen.tagged.known().map(BTreeSet::len), Some(1203));
+    assert_eq!(kept.plan(&seen).strays.len(), 1203);
     grafana.settle(&mut kept).await;
     // Once it is remembered what is ours, nobody searches for it.
     assert!(grafana.look(&kept).await.tagged.known().is_none());

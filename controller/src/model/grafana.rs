@@ -52,6 +52,8 @@ pub struct GrafanaQuestion {
 pub struct GrafanaSeen {
     /// Its version, empty if it does not tell. Known means that it is up, not that it lets us in.
     pub version: Seen<String>,
+    /// Why we are not let in at all, if so. Five wrong passwords lock a user for 5 minutes: do not ask again at once.
+    pub refused: Option<String>,
     /// The data sources that were asked for.
     pub datasources: BTreeMap<String, Seen<DatasourceSeen>>,
     /// The folders that were asked for.

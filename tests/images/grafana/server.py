@@ -22,6 +22,7 @@ import glob
 import json
 import os
 import re
+import signal
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -230,7 +231,7 @@ def put_datasource(body, uid=None, read_only=False):
            "typeLogoUrl": "", "access": text("access") or "proxy", "url": text("url"), "user": text("user"),
            "database": text("database"), "basicAuth": body.get("basicAuth") is True, "basicAuthUser": text("basicAuthUser"),
            "withCredentials": body.get("withCredentials") is True, "isDefault": body.get("isDefault") is True,
-           "jsonData": body.get("jsonData") or {}, "secureJsonFields": secrets,
+           "jsonData": body.get("jsonData") or None, "secureJsonFields": secrets,
            "version": old["version"] + 1 if old else 1, "readOnly": read_only}
     if one["isDefault"]:
         for other in others:
@@ -383,5 +384,6 @@ if __name__ == "__main__":
     save()
     server = ThreadingHTTPServer((ENV("GF_SERVER_HTTP_ADDR", ""), int(ENV("GF_SERVER_HTTP_PORT", "3000"))), Handler)
     server.daemon_threads = True
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the first process of a container has no default for it
     print(f"HTTP Server Listen address={server.server_address[0]}:{server.server_address[1]}", flush=True)
     server.serve_forever()

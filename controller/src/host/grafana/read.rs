@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Grafana, Session, checked};
 use crate::host::http::{Credentials, Trouble};
@@ -29,12 +29,12 @@ pub(super) async fn look(grafana: &Grafana, target: &GrafanaTarget, question: &G
         version: health(&Session::new(grafana, target, &nobody)).await,
         ..GrafanaSeen::default()
     };
-    let mut closed = seen.version.unknown().map(str::to_owned);
+    let mut closed = seen.version.unknown().map(|why| Closed::by(why.to_owned()));
     let credentials = match (grafana.login(target), &closed) {
         (Ok(credentials), _) => credentials,
         (Err(_), Some(_)) => nobody,
         (Err(error), None) => {
-            closed = Some(error.to_string());
+            closed = Some(Closed::by(error.to_string()));
             nobody
         }
     };
@@ -56,12 +56,28 @@ pub(super) async fn look(grafana: &Grafana, target: &GrafanaTarget, question: &G
         &mut closed,
     )
     .await;
+    seen.refused = closed
+        .iter()
+        .find(|closed| closed.is_refusal)
+        .map(|closed| closed.why.clone());
     seen.tagged = match (question.tagged, closed) {
         (false, _) => Seen::default(),
-        (true, Some(why)) => Seen::Unknown(why),
+        (true, Some(closed)) => Seen::Unknown(closed.why),
         (true, None) => tagged(&session).await,
     };
     seen
+}
+
+/// Why no further request is made.
+struct Closed {
+    why: String,
+    is_refusal: bool,
+}
+
+impl Closed {
+    fn by(why: String) -> Self {
+        Closed { why, is_refusal: false }
+    }
 }
 
 /// Whether it is up. Grafana answers 503 when its own database fails, and hides its version if it is told to.
@@ -78,13 +94,13 @@ async fn all<T>(
     path: &str,
     uids: &BTreeSet<String>,
     read: fn(&Value) -> Option<T>,
-    closed: &mut Option<String>,
+    closed: &mut Option<Closed>,
 ) -> BTreeMap<String, Seen<T>> {
     let uids: Vec<&String> = uids.iter().collect();
     let (first, rest) = uids.split_at(uids.len().min(1));
     let mut seen = BTreeMap::new();
     for some in [first].into_iter().chain(rest.chunks(ABREAST)) {
-        if let Some(why) = &closed {
+        if let Some(Closed { why, .. }) = &closed {
             seen.extend(some.iter().map(|uid| ((*uid).clone(), Seen::Unknown(why.clone()))));
             continue;
         }
@@ -96,7 +112,11 @@ async fn all<T>(
                 Err(trouble) => {
                     let why = words(&trouble, session.credentials);
                     if closes(&trouble) {
-                        closed.get_or_insert_with(|| why.clone());
+                        let is_refusal = matches!(trouble, Trouble::Refused(401, _));
+                        closed.get_or_insert_with(|| Closed {
+                            why: why.clone(),
+                            is_refusal,
+                        });
                     }
                     Seen::Unknown(why)
                 }
@@ -190,7 +210,12 @@ fn datasource(answer: &Value) -> Option<DatasourceSeen> {
             plugin: text(answer, "type"),
             url: text(answer, "url"),
             is_default: answer.get("isDefault").and_then(Value::as_bool) == Some(true),
-            json_data: answer.get("jsonData").cloned().unwrap_or_default(),
+            // It is null where nobody has ever set any.
+            json_data: answer
+                .get("jsonData")
+                .filter(|data| data.is_object())
+                .cloned()
+                .unwrap_or_else(|| json!({})),
         },
         extras: extras.collect(),
         version: answer.get("version").and_then(Value::as_i64).unwrap_or_default(),

@@ -51,9 +51,12 @@ fn request(op: &GrafanaOp) -> (Method, String, Option<Value>) {
             message,
         } => {
             let mut dashboard = json.clone();
-            dashboard["id"] = Value::Null;
-            dashboard["uid"] = Value::String(uid.clone());
-            dashboard["version"] = json!(version.unwrap_or(0));
+            if let Some(fields) = dashboard.as_object_mut() {
+                // Without an id it goes by uid, whatever number it has there.
+                fields.remove("id");
+                fields.insert("uid".to_owned(), json!(uid));
+                fields.insert("version".to_owned(), json!(version.unwrap_or(0)));
+            }
             let message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
             let folder = folder.as_deref().unwrap_or_default();
             let body = json!({"dashboard": dashboard, "folderUid": folder, "message": message, "overwrite": false});

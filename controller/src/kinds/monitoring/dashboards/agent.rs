@@ -33,7 +33,8 @@ fn now() -> Vec<Panel> {
             .ask("max(process_start_time_seconds{job=\"reconciler\"}) * 1000", "started"),
         Panel::new(Stat, 4, "Version", "none")
             .about("The version that runs.")
-            .ask("max by (version) (reconciler_build_info)", "{{version}}"),
+            .ask("max by (version) (reconciler_build_info)", "{{version}}")
+            .names_only(),
         Panel::new(Timeline, 5, "Ready", "none")
             .about("Whether each resource is as its manifest says, and works.")
             .ask(
@@ -56,25 +57,22 @@ fn deeds() -> Vec<Panel> {
     vec![
         Panel::new(Stacked, 7, "Actions", "short")
             .about("What was done in the last 5 minutes, by the reason of its event.")
-            .ask(
+            .ask_rare(
                 r#"sum by (action, outcome) (increase(reconciler_actions_total{kind=~"$kind", name=~"$name"}[5m])) > 0"#,
                 "{{action}} {{outcome}}",
-            )
-            .sparse(),
+            ),
         Panel::new(Stacked, 8, "Put back", "short")
             .about("What somebody else had changed and was put back in the last 5 minutes.")
-            .ask(
+            .ask_rare(
                 r#"sum by (name, what) (increase(reconciler_drift_total{kind=~"$kind", name=~"$name"}[5m])) > 0"#,
                 "{{name}}: {{what}}",
-            )
-            .sparse(),
+            ),
         Panel::new(Graph, 9, "Failed actions", "short")
             .about("Actions that failed in the last 5 minutes. The agent tries again by itself.")
-            .ask(
+            .ask_rare(
                 r#"sum by (name, action) (increase(reconciler_actions_total{kind=~"$kind", name=~"$name", outcome="failed"}[5m]))"#,
                 "{{name}}: {{action}}",
-            )
-            .sparse(),
+            ),
         Panel::new(Graph, 10, "Passes", "cps")
             .about("Looks at the world per second; a blind one could see nothing.")
             .ask(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::panel::Panel;
+use super::panel::{Panel, Query};
 use super::{Expression, Source};
 use crate::model::grafana::TAG;
 
@@ -65,12 +65,12 @@ impl Dashboard {
 
     pub fn expressions(&self) -> Vec<Expression> {
         let panels = self.rows.iter().flat_map(|(_, panels)| panels);
-        let asked = panels.flat_map(|panel| panel.queries.iter().map(move |(expr, _)| (panel, expr)));
-        let expression = |(panel, expr): (&Panel, &String)| Expression {
+        let asked = panels.flat_map(|panel| panel.queries.iter().map(move |query| (panel, query)));
+        let expression = |(panel, query): (&Panel, &Query)| Expression {
             board: self.uid,
             panel: panel.title,
-            expr: expr.clone(),
-            empty_when_healthy: panel.is_sparse,
+            expr: query.expr.clone(),
+            empty_when_healthy: query.is_rare,
         };
         asked.map(expression).collect()
     }

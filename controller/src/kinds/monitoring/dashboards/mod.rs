@@ -41,7 +41,7 @@ pub struct Expression {
     pub panel: &'static str,
     /// The expression, with the dashboard's variables in it.
     pub expr: String,
-    /// Whether it may have no answer although all is well and has been asked for long enough.
+    /// Whether it may have no answer although all is well: a cluster with a replica, and load, for some minutes.
     pub empty_when_healthy: bool,
 }
 

@@ -19,6 +19,15 @@ pub(super) enum Look {
     Table,
 }
 
+/// What a panel asks.
+#[derive(Debug, Clone)]
+pub(super) struct Query {
+    pub expr: String,
+    legend: &'static str,
+    /// Whether it may well have no answer although all is well.
+    pub is_rare: bool,
+}
+
 /// A panel. Its id is written down with it, so that links to it stay right when others come and go.
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
@@ -27,13 +36,13 @@ pub(super) struct Panel {
     about: &'static str,
     unit: &'static str,
     look: Look,
-    pub queries: Vec<(String, &'static str)>,
+    pub queries: Vec<Query>,
     pub width: u32,
     pub height: u32,
-    pub is_sparse: bool,
     steps: Vec<(&'static str, Option<f64>)>,
     names: Vec<(&'static str, &'static str, &'static str)>,
     max: Option<f64>,
+    text: &'static str,
 }
 
 impl Panel {
@@ -53,10 +62,10 @@ impl Panel {
             queries: Vec::new(),
             width,
             height,
-            is_sparse: false,
             steps: vec![("green", None)],
             names: Vec::new(),
             max: None,
+            text: "auto",
         }
     }
 
@@ -66,22 +75,23 @@ impl Panel {
     }
 
     /// What it asks, and how each line is called.
-    pub fn ask(mut self, expr: impl Into<String>, legend: &'static str) -> Self {
-        self.queries.push((expr.into(), legend));
+    pub fn ask(self, expr: impl Into<String>, legend: &'static str) -> Self {
+        self.asking(expr.into(), legend, false)
+    }
+
+    /// The same, where no answer may be a good answer.
+    pub fn ask_rare(self, expr: impl Into<String>, legend: &'static str) -> Self {
+        self.asking(expr.into(), legend, true)
+    }
+
+    fn asking(mut self, expr: String, legend: &'static str, is_rare: bool) -> Self {
+        self.queries.push(Query { expr, legend, is_rare });
         self
     }
 
     /// Columns of 24, and rows.
     pub fn size(self, width: u32, height: u32) -> Self {
         Panel { width, height, ..self }
-    }
-
-    /// It may well be empty although all is well.
-    pub fn sparse(self) -> Self {
-        Panel {
-            is_sparse: true,
-            ..self
-        }
     }
 
     /// The colour from a value on.
@@ -100,6 +110,11 @@ impl Panel {
     pub fn name(mut self, value: &'static str, word: &'static str, colour: &'static str) -> Self {
         self.names.push((value, word, colour));
         self
+    }
+
+    /// Its names are what it tells, not its values.
+    pub fn names_only(self) -> Self {
+        Panel { text: "name", ..self }
     }
 
     /// The end of its scale.
@@ -142,13 +157,13 @@ impl Panel {
     fn targets(&self, datasource: &Value) -> Vec<Value> {
         let is_now = matches!(self.look, Look::Table | Look::Stat);
         let letters = ('A'..='Z').zip(&self.queries);
-        let target = |(letter, (expr, legend)): (char, &(String, &str))| {
+        let target = |(letter, query): (char, &Query)| {
             json!({
                 "refId": letter.to_string(),
                 "datasource": datasource,
                 "editorMode": "code",
-                "expr": expr,
-                "legendFormat": legend,
+                "expr": query.expr,
+                "legendFormat": query.legend,
                 "format": if self.look == Look::Table { "table" } else { "time_series" },
                 "instant": is_now,
                 "range": !is_now,
@@ -216,7 +231,7 @@ impl Panel {
             }),
             Look::Stat => json!({
                 "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
-                "orientation": "auto", "textMode": "auto", "colorMode": "value", "graphMode": "none", "justifyMode": "auto",
+                "orientation": "auto", "textMode": self.text, "colorMode": "value", "graphMode": "none", "justifyMode": "auto",
             }),
             Look::Table => json!({"showHeader": true, "sortBy": [{"displayName": "Value", "desc": true}]}),
         }

@@ -141,12 +141,10 @@ fn statements() -> Vec<Panel> {
     vec![
         Panel::new(Table, 14, "Slowest statements", "s")
             .about("Mean time of a call in the time that is shown. Needs the extension pg_stat_statements.")
-            .ask(format!("topk(10, {per_call})"), "")
-            .sparse(),
+            .ask_rare(format!("topk(10, {per_call})"), ""),
         Panel::new(Table, 15, "Statements that take most time", "s")
             .about("All calls together in the time that is shown. Needs the extension pg_stat_statements.")
-            .ask(format!("topk(10, {} > 0)", of("exec_seconds")), "")
-            .sparse(),
+            .ask_rare(format!("topk(10, {} > 0)", of("exec_seconds")), ""),
     ]
 }
 
@@ -167,8 +165,7 @@ fn locks() -> Vec<Panel> {
                 gauge("reconciler_pg_transactions_waiting_for_lock"),
                 "{{cluster}}/{{member}}",
             )
-            .ask(format!("{} > 0", locks("waiting")), "{{cluster}}/{{member}} {{mode}}")
-            .sparse(),
+            .ask_rare(format!("{} > 0", locks("waiting")), "{{cluster}}/{{member}} {{mode}}"),
         Panel::new(Graph, 18, "Deadlocks and cancelled queries", "short")
             .about("Deadlocks, and queries on replicas that were in recovery's way, in the last 5 minutes.")
             .ask(increase("deadlocks"), "{{cluster}}/{{member}} deadlocks")
@@ -219,11 +216,10 @@ fn space() -> Vec<Panel> {
         Panel::new(Graph, 23, "WAL on disk", "bytes")
             .about("Size of pg_wal, and what slots hold back.")
             .ask(gauge("reconciler_pg_wal_size_bytes"), "{{cluster}}/{{member}}")
-            .ask(
+            .ask_rare(
                 format!("max by (cluster, member, slot_name) (reconciler_pg_slot_retained_bytes{{{CHOSEN}}})"),
                 "{{cluster}}/{{member}} slot {{slot_name}}",
-            )
-            .sparse(),
+            ),
         Panel::new(Graph, 24, "Checkpoints", "short")
             .about("In the last 5 minutes. Many that were requested: max_wal_size is small for this load.")
             .ask(checkpoints("timed"), "{{cluster}}/{{member}} timed")

@@ -41,7 +41,8 @@ fn state() -> Vec<Panel> {
             .ask(
                 format!("max by (server, role) ({})", of("redis_instance_info")),
                 "{{server}}: {{role}}",
-            ),
+            )
+            .names_only(),
         Panel::new(Stat, 3, "Running for", "s")
             .about("Time since the server was started.")
             .ask(
@@ -95,15 +96,13 @@ fn memory() -> Vec<Panel> {
         Panel::new(Graph, 11, "Memory", "bytes")
             .about("Memory in use, and maxmemory where it is set.")
             .ask(sum("redis_memory_used_bytes"), "{{server}}")
-            .ask(format!("{} > 0", sum("redis_memory_max_bytes")), "{{server}} limit")
-            .sparse(),
+            .ask_rare(format!("{} > 0", sum("redis_memory_max_bytes")), "{{server}} limit"),
         Panel::new(Stacked, 12, "Keys", "short")
             .about("Keys by database.")
-            .ask(
+            .ask_rare(
                 format!("sum by (server, db) ({}) > 0", of("redis_db_keys")),
                 "{{server}} {{db}}",
-            )
-            .sparse(),
+            ),
         Panel::new(Graph, 13, "Keys that went", "ops")
             .about("Keys per second that expired, and that were evicted because memory is full.")
             .ask(rate("redis_expired_keys_total"), "{{server}} expired")
@@ -126,11 +125,10 @@ fn durability() -> Vec<Panel> {
             .ask(sum("redis_connected_slaves"), "{{server}}"),
         Panel::new(Graph, 16, "Link to the primary", "none")
             .about("1 when a replica's link is up. Primaries have none.")
-            .ask(
+            .ask_rare(
                 format!("max by (server) ({})", of("redis_master_link_up")),
                 "{{server}}",
-            )
-            .sparse(),
+            ),
         Panel::new(Graph, 17, "Changes since the last save", "short")
             .about("Writes that the last snapshot does not have.")
             .ask(sum("redis_rdb_changes_since_last_save"), "{{server}}"),

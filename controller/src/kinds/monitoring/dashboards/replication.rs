@@ -93,33 +93,29 @@ fn deeds() -> Vec<Panel> {
     vec![
         Panel::new(Stat, 7, "Switchovers", "none")
             .about("Switchovers and failovers in the time that is shown, by outcome.")
-            .ask(
+            .ask_rare(
                 r#"sum by (cluster, outcome) (increase(reconciler_switchovers_total{cluster=~"$cluster"}[$__range]))"#,
                 "{{cluster}} {{outcome}}",
             )
-            .sparse()
             .size(8, 6),
         Panel::new(Stat, 8, "Without a primary", "s")
             .about("How long a switchover kept writers waiting: half of them, and 99 of 100, in the time that is shown.")
-            .ask(outage("0.5"), "{{cluster}} 50 %")
-            .ask(outage("0.99"), "{{cluster}} 99 %")
-            .sparse()
+            .ask_rare(outage("0.5"), "{{cluster}} 50 %")
+            .ask_rare(outage("0.99"), "{{cluster}} 99 %")
             .size(8, 6),
         Panel::new(Stat, 9, "Seedings", "none")
             .about("Times that a replica got all data anew in the time that is shown.")
-            .ask(
+            .ask_rare(
                 r#"sum by (cluster, member) (increase(reconciler_reseeds_total{cluster=~"$cluster", member=~"$member"}[$__range]))"#,
                 "{{cluster}}/{{member}}",
             )
-            .sparse()
             .size(8, 6),
         Panel::new(Graph, 10, "Failed seedings in a row", "short")
             .about("0 is right. The agent tries again, later each time.")
-            .ask(
+            .ask_rare(
                 r#"max by (cluster, member) (reconciler_reseed_failures{cluster=~"$cluster", member=~"$member"})"#,
                 "{{cluster}}/{{member}}",
             )
-            .sparse()
             .size(24, 7),
     ]
 }

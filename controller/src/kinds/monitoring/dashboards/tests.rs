@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -161,6 +161,37 @@ fn a_rate_of_a_member_does_not_break_when_its_role_changes() {
                 one.panel,
                 one.expr
             );
+        }
+    }
+}
+
+/// The names of what our own queries export.
+fn exported(queries: &str) -> BTreeSet<String> {
+    let queries: BTreeMap<String, Value> = serde_yaml::from_str(queries).unwrap();
+    let metrics = queries.iter().flat_map(|(query, of)| {
+        let columns = of["metrics"].as_array().unwrap().iter();
+        columns.flat_map(move |column| {
+            column
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(move |name| format!("{query}_{name}"))
+        })
+    });
+    metrics.collect()
+}
+
+#[test]
+fn whatever_is_asked_of_our_own_queries_is_exported_by_them() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kinds/monitoring/exporter/queries.yml");
+    let Ok(queries) = std::fs::read_to_string(path) else {
+        return eprintln!("{path} is not there");
+    };
+    let exported = exported(&queries);
+    for one in expressions() {
+        let words = one.expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for word in words.filter(|word| word.starts_with("reconciler_pg_")) {
+            assert!(exported.contains(word), "{}: {}: {word}", one.board, one.panel);
         }
     }
 }

@@ -19,7 +19,7 @@ pub use compare::{Difference, compare, summary};
 pub use import::import;
 pub use plan::{GrafanaPlan, Note, Step, plan};
 
-use crate::model::grafana::{Datasource, GrafanaQuestion, TAG, has_tag};
+use crate::model::grafana::{Datasource, GrafanaQuestion, TAG, has_tag, title_of};
 
 /// What a Grafana is to hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -102,15 +102,20 @@ impl What {
 impl Board {
     /// A dashboard with the tag that says who keeps it, and without what Grafana numbers itself.
     pub fn new(folder: Option<&str>, mut json: Value) -> Self {
+        let is_tagged = has_tag(&json, TAG);
+        let title = title_of(&json).trim().to_owned();
         if let Some(fields) = json.as_object_mut() {
             for own in compare::NUMBERED {
                 fields.remove(own);
             }
-        }
-        if !has_tag(&json, TAG) {
-            match json.get_mut("tags").and_then(Value::as_array_mut) {
+            // Grafana trims it too.
+            fields.insert("title".to_owned(), Value::String(title));
+            match fields.get_mut("tags").and_then(Value::as_array_mut) {
+                _ if is_tagged => {}
                 Some(tags) => tags.push(json!(TAG)),
-                None => json["tags"] = json!([TAG]),
+                None => {
+                    fields.insert("tags".to_owned(), json!([TAG]));
+                }
             }
         }
         Board {

@@ -43,6 +43,9 @@ pub struct GrafanaPlan {
     pub remember: Vec<Kept>,
     /// Why less than everything is done.
     pub notes: Vec<Note>,
+    /// Dashboards with our tag that are neither wanted nor remembered: another agent's, or left from before memory was
+    /// lost. They are left alone; only known where they were searched for.
+    pub strays: Vec<String>,
 }
 
 /// Plans for all that is wanted and all that was kept before. What cannot be seen is left alone.
@@ -51,6 +54,10 @@ pub fn plan(wanted: &Content, seen: &GrafanaSeen, remembered: &Remembered) -> Gr
     if let Some(why) = seen.version.unknown() {
         plan.notes
             .push(Note::Waiting(format!("Grafana cannot be asked: {why}")));
+        return plan;
+    }
+    if let Some(why) = &seen.refused {
+        plan.block("LoginRefused", format!("Grafana does not let us in: {why}"));
         return plan;
     }
     for (uid, settings) in &wanted.datasources {
@@ -78,6 +85,9 @@ pub fn plan(wanted: &Content, seen: &GrafanaSeen, remembered: &Remembered) -> Gr
     let folders = folders.into_values().filter(|steps| !steps.is_empty());
     plan.chains.extend(folders);
     forget(wanted, seen, remembered, &mut plan);
+    let tagged = seen.tagged.known().into_iter().flatten();
+    let is_known = |uid: &&String| wanted.dashboards.contains_key(*uid) || remembered.dashboards.contains_key(*uid);
+    plan.strays = tagged.filter(|uid| !is_known(uid)).cloned().collect();
     plan
 }
 

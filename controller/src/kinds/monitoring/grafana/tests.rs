@@ -45,6 +45,7 @@ impl World {
             },
             seen: GrafanaSeen {
                 version: Seen::Known("11.6.0".to_owned()),
+                refused: None,
                 datasources: [("reconciler".to_owned(), Seen::Absent)].into(),
                 folders: [("databases".to_owned(), Seen::Absent)].into(),
                 dashboards: [("pg".to_owned(), Seen::Absent)].into(),
@@ -253,6 +254,8 @@ fn after_memory_was_lost_what_is_there_is_kept_on_without_a_write() {
     world.carry_out();
     assert_eq!(world.remembered, before);
     world.remembered = Remembered::default();
+    world.seen.tagged = Seen::Known(["left", "pg"].map(str::to_owned).into());
+    assert_eq!(plan(&world.wanted, &world.seen, &world.remembered).strays, ["left"]);
     world.dashboard(|live| live.json["refresh"] = json!("5m"));
     insta::assert_snapshot!(world.plan_settles(), @r#"update dashboard PostgreSQL, because it was there before: refresh: "5m" instead of "30s""#);
 }
@@ -285,6 +288,9 @@ fn nothing_is_planned_for_what_cannot_be_seen() {
         ..GrafanaSeen::default()
     };
     insta::assert_snapshot!(down.plan(), @"waiting, Grafana cannot be asked: it is not reached: Connection refused");
+    let mut refused = World::kept();
+    refused.seen.refused = Some("it answered 401".to_owned());
+    insta::assert_snapshot!(refused.plan(), @"blocked, Grafana does not let us in: it answered 401");
     let mut blurred = World::kept();
     blurred
         .seen
