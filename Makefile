@@ -80,6 +80,7 @@ clean-tests: ## Remove what tests left behind in the engine (labels dev.reconcil
 
 images:
 	@tests/images/get $(MAJORS)
+	@tests/images/monitoring
 
 # Without it the tests run all the same, in cargo's own runner.
 nextest:

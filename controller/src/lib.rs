@@ -19,10 +19,10 @@
 //! | [`kinds`] | what a user can declare: one folder a kind, with `spec`, `observe`, `plan`, `status` | only `observe`, through `host` |
 //! | [`converge`] | what all kinds do alike: networks, images, containers without a role | none |
 //! | [`execute`] | walks one chain of a plan | through `host` |
-//! | [`host`] | Docker and PostgreSQL; the only room that names their crates | all of them |
+//! | [`host`] | Docker, PostgreSQL, Grafana, what speaks HTTP; the only room that names their crates | all of them |
 //! | [`store`] | durable memory and generated passwords | files |
 //! | [`agent`] | queue, passes, wake-ups | through the others |
-//! | [`server`] | the API on the unix socket | a socket |
+//! | [`server`] | the API on the unix socket; metrics and the page of alerts on TCP | sockets |
 //! | [`cli`] | one file a command, the verb its name | prints |
 //!
 //! What differs from the usual shape: a pass does not wait for the steps that it begins (`agent::runner`). A member that

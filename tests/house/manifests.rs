@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use reconciler::kinds::monitoring::Monitoring;
 use reconciler::kinds::postgres::Postgres;
 use reconciler::kinds::{self, Identity, Kind};
 use reconciler::manifest::load::{Document, load};
@@ -35,6 +36,7 @@ fn every_example_is_valid_and_says_what_is_wanted() {
         };
         let wanted = match document.kind.as_str() {
             Postgres::NAME => Postgres::wanted(identity, document.spec.clone(), &document.files).map(drop),
+            Monitoring::NAME => Monitoring::wanted(identity, document.spec.clone(), &document.files).map(drop),
             other => panic!("{}: this test does not know the kind {other}", document.file),
         };
         assert_eq!(wanted, Ok(()), "{}:{}", document.file, document.line);

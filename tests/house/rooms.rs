@@ -5,7 +5,7 @@ use crate::source::{self, Source};
 const SOURCES: &str = "controller/src";
 
 /// Files of the pure rooms: decisions are values there, made from values. A folder ends in `/`.
-const PURE: [&str; 14] = [
+const PURE: [&str; 21] = [
     "/model/",
     "/plan/",
     "/spec/",
@@ -20,6 +20,13 @@ const PURE: [&str; 14] = [
     "/spec.rs",
     "/control.rs",
     "/teardown.rs",
+    "/converge/",
+    "/monitoring/grafana/",
+    "/dashboards/",
+    "/content.rs",
+    "/monitor.rs",
+    "/queries.rs",
+    "/rules.rs",
 ];
 /// What makes a decision depend on more than what it is given, or on the order of a hash table.
 const IMPURE: [&str; 9] = [
@@ -35,10 +42,12 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Crates that one room each may name, so that they can be replaced there.
-const PORTS: [(&str, &str); 3] = [
+const PORTS: [(&str, &str); 5] = [
     ("bollard", "controller/src/host/docker/"),
     ("tokio_postgres", "controller/src/host/postgres/"),
     ("saphyr_parser", "controller/src/manifest/"),
+    ("hyper_rustls", "controller/src/host/http.rs"),
+    ("prometheus_client", "controller/src/agent/metrics.rs"),
 ];
 
 /// A longer file holds more than one thing.
@@ -51,7 +60,7 @@ fn product() -> Vec<Source> {
 }
 
 fn is_in(file: &Source, room: &str) -> bool {
-    let in_house = file.path.contains("/model/") || file.path.contains("/kinds/");
+    let in_house = file.path.contains("/model/") || file.path.contains("/kinds/") || file.path.contains("/converge/");
     in_house
         && if room.ends_with('/') {
             file.path.contains(room)

@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::station::{Station, get};
-use crate::world::METRICS;
-use reconciler::kinds::monitoring::dashboards;
+use crate::world::{METRICS, run};
+use reconciler::kinds::monitoring::dashboards::{self, Source};
 
 /// What the two generations of exporters, the agent and Redis have to answer.
 fn assert_every_expression_has_an_answer(test: &str, image: &str) {
@@ -117,4 +117,35 @@ fn an_agent_whose_port_for_metrics_is_taken_does_everything_else() {
         get(port, "/metrics").is_some()
     });
     station.until("Prometheus hears it", |s| !s.query("reconciler_build_info").is_empty());
+}
+
+/// Runs a script of this repository.
+fn script(path: &str, arguments: &[&str]) -> (i32, String) {
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let output = run(std::process::Command::new(program).args(arguments));
+    (output.code, output.out + &output.err)
+}
+
+#[test]
+fn alerts_fire_when_they_shall_and_keep_quiet_when_they_shall() {
+    let (code, said) = script("tests/rules/run", &[]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn dashboards_fit_the_schemas_that_grafana_publishes() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source {
+        uid: "reconciler-prometheus".to_owned(),
+        name: "Prometheus".to_owned(),
+    };
+    let files = dashboards::all(&source).into_iter().map(|board| {
+        let path = dir.path().join(format!("{}.json", board.uid));
+        std::fs::write(&path, board.json.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let files: Vec<String> = files.collect();
+    let arguments: Vec<&str> = files.iter().map(String::as_str).collect();
+    let (code, said) = script("tests/dashboards/check", &arguments);
+    assert_eq!(code, 0, "{said}");
 }

@@ -25,6 +25,9 @@ use crate::model::postgres::{PgQuestion, RoleFacts, Server};
 /// A container that runs for so long did start, in seconds.
 const SETTLED_SECS: i64 = 30;
 
+/// How long a Grafana that refuses us is left alone, in seconds: five wrong passwords lock a user for five minutes.
+const REFUSED_SECS: i64 = 75;
+
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observed {
@@ -40,6 +43,8 @@ pub struct Observed {
     pub targets: Seen<Vec<TargetSeen>>,
     /// What Grafana holds; nothing where there is none to be asked.
     pub grafana: Option<GrafanaSeen>,
+    /// When it was asked, in seconds since the epoch.
+    pub grafana_at: i64,
     /// Where the agent is asked for its metrics.
     pub doors: Vec<SocketAddr>,
     /// Since when Prometheus has had no answer from a container, by its name, in seconds since the epoch.
@@ -123,7 +128,11 @@ pub async fn observe<R: Reads>(
     };
     if let (Some(target), Some(spec)) = (grafana.grafana_target(), &monitor.spec.grafana) {
         let question = content::content(monitor, spec).question(&memory.grafana);
-        observed.grafana = Some(host.grafana(&target, &question).await);
+        let refused = before.grafana.as_ref().filter(|seen| seen.refused.is_some());
+        (observed.grafana, observed.grafana_at) = match refused {
+            Some(seen) if look.now - before.grafana_at < REFUSED_SECS => (Some(seen.clone()), before.grafana_at),
+            Some(_) | None => (Some(host.grafana(&target, &question).await), look.now),
+        };
     }
     observed.silent_since = silent_since(&observed, before, look.now);
     observed.short_lives = short_lives(&observed.objects, before, look.now);
