@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::station::{Station, get};
 use crate::world::{METRICS, run};
-use reconciler::kinds::monitoring::dashboards::{self, Source};
+use reconciler::kinds::monitoring::dashboards;
 
 /// What the two generations of exporters, the agent and Redis have to answer.
 fn assert_every_expression_has_an_answer(test: &str, image: &str) {
@@ -33,23 +33,22 @@ fn assert_every_expression_has_an_answer(test: &str, image: &str) {
             .map(|one| format!("{} / {}: {}", one.board, one.panel, one.expr))
             .collect()
     };
-    let last = std::cell::RefCell::new(Vec::new());
     station.until("every panel has an answer", |s| {
         s.world.sql("replica-1", "postgres", "insert into t values (1)");
-        *last.borrow_mut() = missing(s);
-        if std::env::var_os("SHOW_MISSING").is_some() {
-            eprintln!("{:#?}", last.borrow());
+        let missing = missing(s);
+        if let Some(first) = missing.first() {
+            eprintln!("{} have none, {first}", missing.len());
         }
-        last.borrow().is_empty()
+        missing.is_empty()
     });
-    // No rule fails, and of what is healthy nothing is told.
+    // No rule fails, and of what is healthy nothing is told but that alerts work.
     station.until("rules are evaluated without an error", |s| {
         s.query("sum(prometheus_rule_evaluation_failures_total)")
             .iter()
             .all(|(_, failures)| *failures == 0.0)
             && s.rules().len() > 30
     });
-    let firing = station.query(r#"ALERTS{alertstate="firing"}"#);
+    let firing = station.query(r#"ALERTS{alertstate="firing", alertname!="Watchdog"}"#);
     assert!(firing.is_empty(), "{firing:?}");
 }
 
@@ -129,23 +128,5 @@ fn script(path: &str, arguments: &[&str]) -> (i32, String) {
 #[test]
 fn alerts_fire_when_they_shall_and_keep_quiet_when_they_shall() {
     let (code, said) = script("tests/rules/run", &[]);
-    assert_eq!(code, 0, "{said}");
-}
-
-#[test]
-fn dashboards_fit_the_schemas_that_grafana_publishes() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = Source {
-        uid: "reconciler-prometheus".to_owned(),
-        name: "Prometheus".to_owned(),
-    };
-    let files = dashboards::all(&source).into_iter().map(|board| {
-        let path = dir.path().join(format!("{}.json", board.uid));
-        std::fs::write(&path, board.json.to_string()).unwrap();
-        path.to_str().unwrap().to_owned()
-    });
-    let files: Vec<String> = files.collect();
-    let arguments: Vec<&str> = files.iter().map(String::as_str).collect();
-    let (code, said) = script("tests/dashboards/check", &arguments);
     assert_eq!(code, 0, "{said}");
 }
