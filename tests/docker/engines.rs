@@ -30,6 +30,21 @@ pub fn in_volume(mount: &str, script: &str) -> String {
     docker(&[&run[..], &["-v", mount, "--entrypoint", "sh", &image(), "-c", script]].concat())
 }
 
+/// Removes everything that carries a resource's name.
+pub fn sweep(name: &str) {
+    let filter = format!("label=dev.reconciler.name={name}");
+    let list = |what: &[&str]| docker_output(&[what, &["--filter", &filter]].concat()).out;
+    for container in list(&["ps", "-aq"]).lines() {
+        docker_output(&["rm", "-f", "-v", container]);
+    }
+    for volume in list(&["volume", "ls", "-q"]).lines() {
+        docker_output(&["volume", "rm", volume]);
+    }
+    for network in list(&["network", "ls", "-q"]).lines() {
+        docker_output(&["network", "rm", network]);
+    }
+}
+
 thread_local! {
     /// The engine that this test's containers live on, where it is not the host's.
     static ENGINE: Cell<Option<String>> = const { Cell::new(None) };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub use crate::engines::{docker, docker_output, on_engine, until};
+pub use crate::engines::{docker, docker_output, on_engine, sweep, until};
 
 /// How long anything may take. Generous: it only ever passes when something is wrong.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -356,21 +356,6 @@ impl Drop for World {
         self.end_agent();
         sweep(&self.name);
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Removes everything that carries a resource's name.
-pub fn sweep(name: &str) {
-    let filter = format!("label=dev.reconciler.name={name}");
-    let list = |what: &[&str]| docker_output(&[what, &["--filter", &filter]].concat()).out;
-    for container in list(&["ps", "-aq"]).lines() {
-        docker_output(&["rm", "-f", "-v", container]);
-    }
-    for volume in list(&["volume", "ls", "-q"]).lines() {
-        docker_output(&["volume", "rm", volume]);
-    }
-    for network in list(&["network", "ls", "-q"]).lines() {
-        docker_output(&["network", "rm", network]);
     }
 }
 

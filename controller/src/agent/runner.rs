@@ -17,13 +17,14 @@ use super::view::ReplyView;
 use super::{Key, Shared};
 use crate::host::{Ask, FailureKind, HostError, Reads, Writes};
 use crate::kinds::peers::Peer;
-use crate::kinds::{Identity, Kind, Look, Milestone, Request, Scene, teardown};
+use crate::kinds::{Identity, Kind, Look, Request, Scene, teardown};
 use crate::model::Seen;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::{Status, date_conditions};
 use crate::store::Record;
 
 mod act;
+mod count;
 mod news;
 mod run;
 mod told;
@@ -330,26 +331,6 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             state.writes_stopped = self.count(milestone, state.writes_stopped);
         }
         saved
-    }
-
-    /// Counts a milestone. Since when nobody accepts writes, from then on.
-    fn count(&self, milestone: Milestone<'_>, stopped: Option<Instant>) -> Option<Instant> {
-        let metrics = &self.shared.metrics;
-        match milestone {
-            Milestone::Reseed(member) => metrics.reseeded(&self.key.1, member),
-            Milestone::WritesStop => return stopped.or(Some(Instant::now())),
-            Milestone::Promoted(succeeded) => {
-                let outage = stopped.filter(|_| succeeded).map(|since| since.elapsed());
-                metrics.switched(&self.key.1, succeeded, outage);
-                return None;
-            }
-        }
-        stopped
-    }
-
-    /// Its kind and name.
-    fn name(&self) -> (&str, &str) {
-        (&self.key.0, &self.key.1)
     }
 
     fn scene<T>(&self, ask: impl FnOnce(&Scene<'_, K>) -> T) -> Option<T> {

@@ -102,14 +102,8 @@ impl Story {
         self.op(EngineOp::Start(NAME.to_owned())).await.unwrap();
         self.until("health", |c| c.health == Health::Healthy).await;
         let objects = self.docker.objects(&ask(true)).await.unwrap();
-        println!("{:#?}", objects.containers);
-        assert!(
-            objects.images[&ask(true).images[0]]
-                .known()
-                .unwrap()
-                .env
-                .contains_key("PG_MAJOR")
-        );
+        let image = objects.image(&ask(true).images[0]).known();
+        assert!(image.unwrap().env.contains_key("PG_MAJOR"));
         assert!(objects.foreign_networks.contains(&"bridge".to_owned()));
         let owners = self.docker.owners().await.unwrap();
         assert!(
@@ -375,7 +369,6 @@ async fn every_call_does_what_it_says_on_a_real_engine() {
     }
     let events = events.into_inner();
     let actions: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
-    println!("{actions:?}");
     assert_eq!(actions.first(), Some(&READY));
     for expected in [
         "network connect",
