@@ -116,6 +116,12 @@ impl World {
     }
 
     pub fn start_agent(&mut self) {
+        self.spawn_agent();
+        self.until("the agent answers", |w| w.cli(&["status"]).code == 0);
+    }
+
+    /// Starts the agent and waits for nothing.
+    pub fn spawn_agent(&mut self) {
         assert!(self.agent.is_none(), "an agent runs already");
         let log = fs::File::options()
             .create(true)
@@ -133,7 +139,6 @@ impl World {
             .envs(self.environment.iter().cloned());
         command.stdout(Stdio::null()).stderr(log);
         self.agent = Some(command.spawn().unwrap());
-        self.until("the agent answers", |w| w.cli(&["status"]).code == 0);
     }
 
     /// Kills the agent with SIGKILL.

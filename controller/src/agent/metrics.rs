@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::view::ResourceView;
+use crate::kinds::postgres;
 use crate::model::status::{MemberStatus, Truth};
 
 /// The content type of what [`Metrics::text`] writes.
@@ -136,8 +137,32 @@ impl Metrics {
         }
     }
 
+    /// Counters that may grow begin at 0: of one that appears with its first count Prometheus does not know that it grew.
+    fn begin(&self, resources: &[ResourceView]) {
+        for resource in resources {
+            let of = (resource.kind.as_str(), resource.name.as_str());
+            for what in ["container", "file", "parameter", "role"] {
+                let of = labels([("kind", of.0), ("name", of.1), ("what", what)]);
+                self.drift.get_or_create(&of);
+            }
+            if resource.kind != postgres::cluster::KIND {
+                continue;
+            }
+            for outcome in ["failed", "ok"] {
+                let of = labels([("cluster", of.1), ("outcome", outcome)]);
+                self.switchovers.get_or_create(&of);
+            }
+            self.outages.get_or_create(&labels([("cluster", of.1)]));
+            for member in &resource.status.members {
+                let of = labels([("cluster", of.1), ("member", &member.name)]);
+                self.reseeds.get_or_create(&of);
+            }
+        }
+    }
+
     /// All metrics in OpenMetrics' text format.
     pub fn text(&self, present: Present<'_>) -> String {
+        self.begin(present.resources);
         let mut text = String::new();
         // Writing to a string cannot fail; half of the metrics would be told as such by the missing end.
         let written = encode_registry(&mut text, &self.registry)
@@ -233,11 +258,7 @@ fn members(register: &mut impl FnMut(&str, &str) -> Gauges, resources: &[Resourc
         }),
     ];
     let roles = register("member_role", "1 for the role that it has");
-    let clusters = || {
-        resources
-            .iter()
-            .filter(|r| r.kind == crate::kinds::postgres::cluster::KIND)
-    };
+    let clusters = || resources.iter().filter(|r| r.kind == postgres::cluster::KIND);
     for resource in clusters() {
         for member in &resource.status.members {
             let role = if member.role.is_empty() {

@@ -55,9 +55,7 @@ pub fn describe_status(resource: &ResourceView) -> String {
     }
     text.push_str("\n\n");
     if !status.members.is_empty() {
-        let rows = status.members.iter().map(row).collect();
-        let header = ["MEMBER", "ROLE", "STATE", "TL", "LSN", "LAG", "DELAY", "ADDRESS"];
-        let _ = writeln!(text, "{}\n", table(&header, rows));
+        let _ = writeln!(text, "{}\n", members(&status.members));
     }
     if let Some(operation) = &status.operation {
         let _ = writeln!(text, "  in progress: {operation}");
@@ -74,6 +72,20 @@ pub fn describe_status(resource: &ResourceView) -> String {
         let _ = writeln!(text, "  note: {note}");
     }
     text
+}
+
+/// The members; where nothing replicates, without what only replication has.
+fn members(members: &[MemberStatus]) -> String {
+    let header = ["MEMBER", "ROLE", "STATE", "TL", "LSN", "LAG", "DELAY", "ADDRESS"];
+    let replicates = members.iter().any(|m| m.role == "primary" || m.role == "replica");
+    if replicates {
+        return table(&header, members.iter().map(row).collect());
+    }
+    let short = |row: Vec<String>| [&row[..3], &row[7..]].concat();
+    table(
+        &["MEMBER", "ROLE", "STATE", "ADDRESS"],
+        members.iter().map(|member| short(row(member))).collect(),
+    )
 }
 
 fn row(member: &MemberStatus) -> Vec<String> {

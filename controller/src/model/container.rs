@@ -1,6 +1,7 @@
 //! Containers, volumes and networks: as they are wanted, and as the engine shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -308,7 +309,7 @@ pub struct Objects {
 impl Objects {
     /// What an image says of itself; unknown when it was not asked for.
     pub fn image(&self, reference: &str) -> &Seen<ImageFacts> {
-        static NOT_ASKED_FOR: Seen<ImageFacts> = Seen::Unknown(String::new());
+        static NOT_ASKED_FOR: LazyLock<Seen<ImageFacts>> = LazyLock::new(Seen::default);
         self.images.get(reference).unwrap_or(&NOT_ASKED_FOR)
     }
 

@@ -15,6 +15,7 @@ fn assert_every_expression_has_an_answer(test: &str, image: &str) {
         {"name": "cache", "address": format!("{server}:6379"), "network": network},
     ]});
     station.spec["exporters"]["postgres"]["image"] = json!(image);
+    station.spec["alertmanager"] = json!({"port": station.world.base_port + 13});
     station.world.spec["parameters"]["shared_preload_libraries"] = json!("pg_stat_statements");
     station.world.spec["databases"] = json!([{"name": "postgres", "extensions": ["pg_stat_statements"]}]);
     station.start();
@@ -41,6 +42,8 @@ fn assert_every_expression_has_an_answer(test: &str, image: &str) {
         }
         missing.is_empty()
     });
+    let missing = missing_metrics(&station);
+    assert!(missing.is_empty(), "rules ask for what nobody exports: {missing:?}");
     // No rule fails, and of what is healthy nothing is told but that alerts work.
     station.until("rules are evaluated without an error", |s| {
         s.query("sum(prometheus_rule_evaluation_failures_total)")
@@ -50,6 +53,36 @@ fn assert_every_expression_has_an_answer(test: &str, image: &str) {
     });
     let firing = station.query(r#"ALERTS{alertstate="firing", alertname!="Watchdog"}"#);
     assert!(firing.is_empty(), "{firing:?}");
+}
+
+/// Metrics that there are only once something has happened, or that take longer than a test.
+const RARE: [&str; 6] = [
+    "reconciler_drift_total",
+    "reconciler_reseeds_total",
+    "reconciler_pg_archiver_last_archived_age_seconds",
+    "redis_master_link_up",
+    "prometheus_notifications_dropped_total",
+    "alertmanager_notifications_failed_total",
+];
+
+/// The metrics that rules ask for and nobody exports: an alert on one of them would never fire.
+fn missing_metrics(station: &Station) -> Vec<String> {
+    let families = [
+        "reconciler_",
+        "pg_",
+        "redis_",
+        "prometheus_",
+        "alertmanager_",
+        "process_",
+    ];
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let queries = station.rule_queries();
+    let words = queries.iter().flat_map(|query| query.split(|c| !is_part(c)));
+    let asked = words.filter(|word| families.iter().any(|family| word.starts_with(family)));
+    let asked: std::collections::BTreeSet<&str> = asked.filter(|word| !RARE.contains(word)).collect();
+    assert!(asked.len() > 30, "only {asked:?}");
+    let is_missing = |name: &&str| station.query(&format!("count({{__name__=\"{name}\"}})")).is_empty();
+    asked.into_iter().filter(is_missing).map(str::to_owned).collect()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What somebody else changes comes back, and an event says what it was.
 
+use std::time::{Duration, Instant};
+
 use super::station::Station;
 use crate::world::{docker, docker_output};
 
@@ -115,4 +117,60 @@ fn what_is_deleted_leaves_the_clusters_alone() {
     });
     assert_eq!(station.world.started_at("master"), started);
     assert!(station.world.is_ready());
+}
+
+#[test]
+fn a_cluster_that_is_deleted_is_not_held_up_by_what_watches_it() {
+    let mut station = Station::new("leaves", 1);
+    station.start();
+    std::fs::remove_file(station.world.manifest()).unwrap();
+    station.until("it is orphaned", |s| {
+        s.world.condition("ManifestAccepted").1 == "Orphaned"
+    });
+    let name = format!("PostgresCluster/{}", station.world.name);
+    let deleted = station.world.cli(&["delete", &name, "--purge-data", "--yes"]);
+    assert_eq!(deleted.code, 0, "{}{}", deleted.out, deleted.err);
+    let network = station.world.network();
+    station.until("its network is gone", |_| {
+        docker_output(&["network", "inspect", &network]).code != 0
+    });
+    station.until("its exporters are, too", |s| {
+        docker_output(&["inspect", &s.exporter("master")]).code != 0 && s.is_ready()
+    });
+}
+
+#[test]
+fn an_agent_that_is_killed_in_the_middle_of_its_steps_gets_there_all_the_same() {
+    let mut station = Station::new("lives", 1);
+    station.spec["grafana"] = serde_json::json!({"port": station.world.base_port + 14});
+    station.save();
+    station.world.save();
+    let is_done = |s: &Station| s.is_ready() && s.condition("GrafanaInSync").0 == "True" && s.scraped().len() == 2;
+    // Of steps that are done the log says it so; every life does one at least, and leaves others half-way.
+    let is_done_step = |line: &&str| line.contains(" INFO ") && line.contains(", because ");
+    let steps = |s: &Station| s.world.agent_log().lines().filter(is_done_step).count();
+    let mut lives = 0;
+    loop {
+        let before = steps(&station);
+        station.world.spawn_agent();
+        lives += 1;
+        // Whoever asks it makes it go on, so that it is asked only when it is at rest.
+        let begin = Instant::now();
+        while steps(&station) == before && begin.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if steps(&station) == before && is_done(&station) {
+            break;
+        }
+        station.world.kill_agent();
+        assert!(lives < 200, "it does not come to an end: {}", station.world.agent_log());
+    }
+    assert!(lives > 10, "{lives} lives only");
+    let filter = format!("label=dev.reconciler.name={}", station.name);
+    let containers = docker(&["ps", "-a", "--format", "{{.Names}}", "--filter", &filter]);
+    assert_eq!(
+        containers.lines().count(),
+        4,
+        "Prometheus, Grafana and two exporters: {containers}"
+    );
 }

@@ -4,5 +4,6 @@ mod boards;
 mod chain;
 mod drift;
 mod files;
+mod provoked;
 mod scrape;
 mod station;

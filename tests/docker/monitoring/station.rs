@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use reconciler::host::http::{Call, Credentials, Http, Method};
 use serde_json::{Value, json};
 
-use crate::world::{World, docker, replace, sweep};
+use crate::world::{World, docker, docker_output, replace, sweep};
 
 /// One test's cluster with its monitoring.
 pub struct Station {
@@ -124,6 +124,8 @@ impl Station {
             "redis:8",
         ];
         docker(&[&run[..], &["redis-server", "--protected-mode", "no"], options].concat());
+        let ping = ["exec", &server, "redis-cli", "ping"];
+        self.until("Redis answers", |_| docker_output(&ping).code == 0);
         (server, network)
     }
 
@@ -166,15 +168,24 @@ impl Station {
         found
     }
 
+    /// What all rules ask.
+    pub fn rule_queries(&self) -> Vec<String> {
+        self.of_rules("query")
+    }
+
     /// The names of all rules that Prometheus runs, sorted.
     pub fn rules(&self) -> Vec<String> {
+        self.of_rules("name")
+    }
+
+    fn of_rules(&self, field: &str) -> Vec<String> {
         let answer = self.prometheus("/api/v1/rules");
         let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
         let rules = groups
             .iter()
             .flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default());
         let mut names: Vec<String> = rules
-            .filter_map(|rule| Some(rule["name"].as_str()?.to_owned()))
+            .filter_map(|rule| Some(rule[field].as_str()?.to_owned()))
             .collect();
         names.sort();
         names

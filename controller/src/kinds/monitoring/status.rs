@@ -107,10 +107,11 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         );
     }
     let clusters = view.clusters().count();
-    let message = format!(
-        "all {} containers run, {clusters} clusters are monitored",
-        members.len()
-    );
+    let watched = match clusters {
+        1 => "1 cluster is".to_owned(),
+        many => format!("{many} clusters are"),
+    };
+    let message = format!("all {} containers run, {watched} monitored", members.len());
     condition(READY, true, "AllRunning", message)
 }
 

@@ -2,6 +2,7 @@
 
 mod envelope;
 mod files;
+mod folders;
 mod hostile;
 mod schema;
 mod spec;

@@ -142,9 +142,11 @@ impl World {
     /// An edit of the manifest.
     pub fn edit(mut self, change: impl FnOnce(&mut PostgresCluster)) -> Self {
         let mut spec = self.cluster.spec.clone();
+        let image = self.observed.objects.image(&spec.image).clone();
         change(&mut spec);
         self.cluster = Cluster::new("pg", "uid-1", self.cluster.generation + 1, spec).expect("a valid cluster");
         self.memory.extensions_generation = self.cluster.generation;
+        self.see_image(image);
         self
     }
 
