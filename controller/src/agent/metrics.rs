@@ -143,19 +143,19 @@ impl Metrics {
             let of = (resource.kind.as_str(), resource.name.as_str());
             for what in ["container", "file", "parameter", "role"] {
                 let of = labels([("kind", of.0), ("name", of.1), ("what", what)]);
-                self.drift.get_or_create(&of);
+                drop(self.drift.get_or_create(&of));
             }
             if resource.kind != postgres::cluster::KIND {
                 continue;
             }
             for outcome in ["failed", "ok"] {
                 let of = labels([("cluster", of.1), ("outcome", outcome)]);
-                self.switchovers.get_or_create(&of);
+                drop(self.switchovers.get_or_create(&of));
             }
-            self.outages.get_or_create(&labels([("cluster", of.1)]));
+            drop(self.outages.get_or_create(&labels([("cluster", of.1)])));
             for member in &resource.status.members {
                 let of = labels([("cluster", of.1), ("member", &member.name)]);
-                self.reseeds.get_or_create(&of);
+                drop(self.reseeds.get_or_create(&of));
             }
         }
     }

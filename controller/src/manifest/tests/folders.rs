@@ -64,7 +64,7 @@ fn files_come_with_the_document_that_names_their_folder() {
     assert_eq!(found.diagnostics, []);
     let files: Vec<_> = found.documents[0].files.iter().collect();
     assert_eq!(files, [(&"rules/b.yml".to_owned(), &"b\n".to_owned())]);
-    assert_eq!(found.folders, [own.clone()]);
+    assert_eq!(found.folders, std::slice::from_ref(&own));
 
     let before = fingerprint(&[], &found.folders);
     fs::write(own.join("b.yml"), "c\n").unwrap();
