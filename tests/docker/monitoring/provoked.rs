@@ -56,7 +56,7 @@ fn panels_fill_and_alerts_go_off_when_something_is_wrong() {
     assert!(rare.len() > 10, "only {}", rare.len());
     station.until("what is empty when all is well is not", |s| {
         s.world.sql("replica-1", "postgres", "select count(*) from pg_class");
-        let mut silent = rare.iter().filter(|one| s.query(&one.runnable("1m")).is_empty());
+        let mut silent = rare.iter().filter(|one| s.query(&one.runnable("5m")).is_empty());
         silent
             .next()
             .inspect(|one| eprintln!("{} / {} has none", one.board, one.panel))
