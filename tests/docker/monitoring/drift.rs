@@ -43,6 +43,17 @@ fn a_prometheus_that_is_restarted_with_another_configuration_gets_its_own_back()
     docker(&["restart", "-t", "5", &prometheus]);
     station.until("it runs its own after a restart", runs_its_own);
 
+    // Somebody else's is in force, and the file is right again: nothing but its own word tells.
+    station.world.end_agent();
+    as_root(
+        &prometheus,
+        "cd /etc/reconciler; cp -p prometheus.yml kept; echo 'scrape_configs: []' > prometheus.yml; kill -HUP 1",
+    );
+    station.until("another one's is in force", |s| s.rules().is_empty());
+    as_root(&prometheus, "cd /etc/reconciler; cp -p kept prometheus.yml; rm kept");
+    station.world.start_agent();
+    station.until("it runs its own though no file was wrong", runs_its_own);
+
     as_root(&prometheus, "rm -rf /etc/reconciler/targets");
     station.until("lost targets come back", |s| s.is_ready() && !s.scraped().is_empty());
 }

@@ -95,13 +95,18 @@ pub fn prometheus_marked(monitor: &Monitor, rules: &[String], mark: &str) -> Str
     yaml(&conf)
 }
 
-/// Which configuration a running Prometheus says that it runs: what [`MARK`] says in `/api/v1/status/config`.
+/// Which configuration a running Prometheus says that it runs: what [`MARK`] says in `/api/v1/status/config`. It is empty for
+/// a configuration without a mark: that one is somebody else's, which is known, and not an answer that says nothing.
 pub fn running_mark(answer: &Value) -> Option<String> {
     let text = answer.pointer("/data/yaml")?.as_str()?;
     let conf: Value = serde_yaml::from_str(text).ok()?;
-    let jobs = conf.get("scrape_configs")?.as_array()?;
-    let mark = jobs.iter().find_map(|job| job.pointer(&format!("/params/{MARK}/0")));
-    mark?.as_str().map(str::to_owned)
+    let mut jobs = conf
+        .get("scrape_configs")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let mark = jobs.find_map(|job| job.pointer(&format!("/params/{MARK}/0"))?.as_str());
+    Some(mark.unwrap_or_default().to_owned())
 }
 
 /// The configuration of an Alertmanager that shows alerts and tells nobody.

@@ -13,6 +13,9 @@ use crate::model::plan::{Action, EngineOp, Op, Plan};
 
 /// How long a reload may take before it is asked for again, in seconds.
 const PATIENCE_SECS: i64 = 10;
+/// How long a process may need until it listens for signals, in seconds: before that, SIGHUP ends it (`signal.Notify` in the
+/// `main` of both; the runtime of Go ends on SIGHUP otherwise).
+const DEAF_SECS: i64 = 3;
 /// Who reads files when it is told to.
 const LISTENERS: [&str; 2] = [PROMETHEUS, ALERTMANAGER];
 
@@ -20,21 +23,25 @@ const LISTENERS: [&str; 2] = [PROMETHEUS, ALERTMANAGER];
 /// two tells which rules or receivers it runs. Targets are read without a word.
 pub fn note_deliveries(plan: &mut Plan<Change>) {
     for chain in &mut plan.chains {
-        // What begins with a delivery and ends with a start is read then.
-        let [only] = chain.as_slice() else {
-            continue;
-        };
-        let subject = only.subject.clone();
-        let is_told = |name: &str| !name.starts_with("targets/");
-        let delivers = match &only.op {
-            Op::Engine(EngineOp::Deliver(delivery)) => delivery.files.iter().any(|file| is_told(&file.name)),
-            Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) | Op::Remember(_) => false,
-        };
-        if delivers && LISTENERS.contains(&subject.as_str()) {
+        if let Some(subject) = may_be_missed(chain) {
             let unread = Op::Remember(Change::Unread(subject.clone()));
             chain.insert(0, Action::new(&subject, unread, "it may have read what is wrong"));
         }
     }
+}
+
+/// Whose files a chain puts right, if he may not read them then. A container that is made here reads them when it starts. One
+/// that was there before may be started by somebody else a moment earlier (`docker restart`), with what was in it.
+fn may_be_missed(chain: &[Action<Change>]) -> Option<String> {
+    let is_told = |name: &str| !name.starts_with("targets/");
+    let delivers = |action: &Action<Change>| match &action.op {
+        Op::Engine(EngineOp::Deliver(delivery)) => delivery.files.iter().any(|file| is_told(&file.name)),
+        Op::Engine(_) | Op::Sql(..) | Op::Listen(_) | Op::Grafana(..) | Op::Remember(_) => false,
+    };
+    let makes = |action: &Action<Change>| matches!(action.op, Op::Engine(EngineOp::CreateContainer(_)));
+    let found = chain.iter().find(|action| delivers(action))?;
+    let is_listener = LISTENERS.contains(&found.subject.as_str());
+    (is_listener && !chain.iter().any(makes)).then(|| found.subject.clone())
 }
 
 /// Asks for a reload where files are right and something else is in force.
@@ -74,6 +81,11 @@ fn tell(view: &View<'_>, piece: &Piece, plan: &mut Plan<Change>) {
     let Some(container) = view.observed.objects.container(&piece.container.name) else {
         return;
     };
+    if view.now - container.started_at < DEAF_SECS {
+        plan.wait(member, "it has only just started");
+        plan.again_in(Duration::from_secs(1));
+        return;
+    }
     let signal = EngineOp::Signal {
         container: container.id.clone(),
         signal: "SIGHUP".to_owned(),
