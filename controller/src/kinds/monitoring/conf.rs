@@ -117,3 +117,23 @@ fn yaml(value: &Value) -> String {
     // A value of maps, lists and texts always serialises.
     serde_yaml::to_string(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::running_mark;
+
+    #[test]
+    fn a_running_configuration_without_our_mark_is_another_one() {
+        let answer = |yaml: &str| json!({"status": "success", "data": {"yaml": yaml}});
+        let mark = |yaml| running_mark(&answer(yaml));
+        assert_eq!(
+            mark("scrape_configs:\n- {job_name: a, params: {configuration: [x]}}"),
+            Some("x".to_owned())
+        );
+        assert_eq!(mark("scrape_configs:\n- {job_name: a}"), Some(String::new()));
+        assert_eq!(mark("global: {scrape_interval: 1m}"), Some(String::new()));
+        assert_eq!(running_mark(&json!({"status": "error"})), None);
+    }
+}

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::conf;
 use super::super::desired;
 use super::super::memory::{Change, Memory};
 use super::super::monitor::Monitor;
@@ -264,19 +263,6 @@ fn what_somebody_else_may_start_a_moment_earlier_is_told_to_read_once_it_listens
     world.container("mon-prometheus").started_at = NOW - 10;
     let printed = world.next().to_string();
     assert!(printed.starts_with("prometheus: send SIGHUP"), "{printed}");
-}
-
-#[test]
-fn a_running_configuration_without_our_mark_is_another_one() {
-    let answer = |yaml: &str| json!({"status": "success", "data": {"yaml": yaml}});
-    let mark = |yaml| conf::running_mark(&answer(yaml));
-    assert_eq!(
-        mark("scrape_configs:\n- {job_name: a, params: {configuration: [x]}}"),
-        Some("x".to_owned())
-    );
-    assert_eq!(mark("scrape_configs:\n- {job_name: a}"), Some(String::new()));
-    assert_eq!(mark("global: {scrape_interval: 1m}"), Some(String::new()));
-    assert_eq!(conf::running_mark(&json!({"status": "error"})), None);
 }
 
 #[test]
