@@ -21,8 +21,10 @@ pub struct Folder {
     pub path: &'static [&'static str],
     /// How the names of its files end; others are not looked at.
     pub endings: &'static [&'static str],
-    /// What is wrong with a file's text, if anything.
-    pub check: fn(text: &str) -> Option<Complaint>,
+    /// What is wrong with a file, if anything.
+    pub check: fn(name: &str, text: &str) -> Option<Complaint>,
+    /// What a file defines, each as a user would call it, such as "the uid orders": no two files may define the same.
+    pub defines: fn(name: &str, text: &str) -> Vec<String>,
 }
 
 /// What is wrong with a file.
@@ -79,20 +81,39 @@ fn read_one(folder: &Folder, directory: &Path, budget_bytes: &mut u64, found: &m
         return Err(Finding::whole(format!("the folder {shown} holds no `*{wanted}`"))
             .help("remove the field if there shall be none; until then what came from it is kept"));
     }
+    let mut defined: BTreeMap<String, String> = BTreeMap::new();
     for path in paths {
         let file = path.display().to_string();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match files::read(&path, budget_bytes).and_then(|bytes| text::decode(&bytes)) {
             Ok(text) => {
-                if let Some(complaint) = (folder.check)(&text) {
-                    found.diagnostics.push(diagnostic(&file, &text, complaint));
-                }
+                let wrong = (folder.check)(&name, &text);
+                let wrong = wrong.or_else(|| twice((folder.defines)(&name, &text), &name, &mut defined));
+                let wrong = wrong.map(|complaint| diagnostic(&file, &text, complaint));
+                found.diagnostics.extend(wrong);
                 found.files.insert(format!("{}/{name}", folder.name), text);
             }
             Err(finding) => found.diagnostics.push(Diagnostic::new(&file, &[], finding, None)),
         }
     }
     Ok(())
+}
+
+/// What another file has defined already.
+fn twice(defines: Vec<String>, name: &str, defined: &mut BTreeMap<String, String>) -> Option<Complaint> {
+    let mut complaint = None;
+    for what in defines {
+        if let Some(other) = defined.get(&what) {
+            complaint = Some(Complaint {
+                at: None,
+                message: format!("{other} has {what} already"),
+                help: Some("rename one of them, or remove it".to_owned()),
+            });
+        } else {
+            defined.insert(what, name.to_owned());
+        }
+    }
+    complaint
 }
 
 fn diagnostic(file: &str, text: &str, complaint: Complaint) -> Diagnostic {

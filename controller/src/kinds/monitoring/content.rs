@@ -18,6 +18,10 @@ use crate::model::grafana::{Datasource, GrafanaAuth, GrafanaTarget};
 
 /// The folder of a manifest that holds users' dashboards.
 const USERS: &str = "dashboards";
+/// How the uids of what comes with the agent begin.
+const OURS: &str = "reconciler-";
+/// How to come by a file that can be read.
+const EXPORT: &str = "export it from Grafana: Share, Export, Save to file";
 
 /// What it is to hold.
 pub fn content(monitor: &Monitor, spec: &Grafana) -> Content {
@@ -110,21 +114,76 @@ pub fn admin_password(monitor: &Monitor, spec: &Grafana) -> SecretRef {
 }
 
 /// What is wrong with a dashboard of a user's.
-pub fn complaint(text: &str) -> Option<Complaint> {
-    let error = serde_json::from_str::<serde_json::Value>(text).err();
-    let at = error.map(|error| Position {
-        line: u32::try_from(error.line()).unwrap_or(1).max(1),
-        column: u32::try_from(error.column()).unwrap_or(1).max(1),
-    });
-    let message = import(text, "dashboard", None, "prometheus").err()?;
-    Some(Complaint {
-        at,
-        message: format!("this cannot be a dashboard: {message}"),
-        help: Some("export it from Grafana: Share, Export, Save to file".to_owned()),
-    })
+pub fn complaint(name: &str, text: &str) -> Option<Complaint> {
+    let whole = |message: String, help: &str| Complaint {
+        at: None,
+        message,
+        help: Some(help.to_owned()),
+    };
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+        let at = Position {
+            line: u32::try_from(error.line()).unwrap_or(1).max(1),
+            column: u32::try_from(error.column()).unwrap_or(1).max(1),
+        };
+        return Some(Complaint {
+            at: Some(at),
+            ..whole(format!("this cannot be a dashboard: it is no JSON: {error}"), EXPORT)
+        });
+    }
+    match import(text, stem(name), None, "prometheus") {
+        Err(message) => Some(whole(format!("this cannot be a dashboard: {message}"), EXPORT)),
+        Ok((uid, _)) if uid.starts_with(OURS) => {
+            let message = format!("{uid}: uids that begin with `{OURS}` are the agent's own");
+            Some(Complaint {
+                at: Some(line_of(text, &uid)),
+                ..whole(message, "give your own another uid, and another title")
+            })
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The uid of a dashboard of a user's, as a user would call it.
+pub fn defines(name: &str, text: &str) -> Vec<String> {
+    let found = import(text, stem(name), None, "prometheus").ok();
+    found.into_iter().map(|(uid, _)| format!("the uid {uid}")).collect()
+}
+
+/// The first line that has a text in quotes.
+fn line_of(text: &str, what: &str) -> Position {
+    let quoted = format!("\"{what}\"");
+    let found = text.lines().zip(1..).find(|(line, _)| line.contains(&quoted));
+    Position {
+        line: found.map_or(1, |(_, at)| at),
+        column: found
+            .and_then(|(line, _)| line.find(&quoted))
+            .map_or(1, |at| u32::try_from(at).unwrap_or(0) + 1),
+    }
 }
 
 /// The name of a file without its ending.
 fn stem(name: &str) -> &str {
     name.strip_suffix(".json").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+    use super::{complaint, defines};
+
+    #[test]
+    fn what_is_wrong_with_a_dashboard_is_said_with_its_place_and_the_way_out() {
+        let fine = r#"{"title": "Orders", "uid": "orders"}"#;
+        assert_eq!(complaint("a.json", fine), None);
+        assert_eq!(defines("a.json", fine), ["the uid orders"]);
+        assert_eq!(defines("stock.json", r#"{"title": "Stock"}"#), ["the uid stock"]);
+        let nameless = complaint("my stock.json", r#"{"title": "Stock"}"#).unwrap();
+        assert!(nameless.message.contains("\"my stock\" is no uid"), "{nameless:?}");
+        let broken = complaint("a.json", "{\n\"title\" 1}").unwrap();
+        assert_eq!(broken.at.map(|at| at.line), Some(2));
+        let ours = complaint("a.json", "{\"title\": \"Mine\",\n \"uid\": \"reconciler-redis\"}").unwrap();
+        assert_eq!(ours.at.map(|at| (at.line, at.column)), Some((2, 9)));
+        assert!(ours.help.unwrap().contains("another uid"));
+    }
 }

@@ -48,25 +48,29 @@ const FOLDERS: &[Folder] = &[
         path: &["prometheus", "rules"],
         endings: &[".yml", ".yaml"],
         // What is wrong with rules is for promtool to say.
-        check: |_| None,
+        check: |_, _| None,
+        defines: |_, _| Vec::new(),
     },
     Folder {
         name: "queries",
         path: &["exporters", "postgres", "queries"],
         endings: &[".yml", ".yaml"],
-        check: queries::complaint,
+        check: |_, text| queries::complaint(text),
+        defines: |_, text| queries::defines(text),
     },
     Folder {
         name: "dashboards",
         path: &["grafana", "dashboards"],
         endings: &[".json"],
         check: content::complaint,
+        defines: content::defines,
     },
     Folder {
         name: "alertmanager",
         path: &["alertmanager", "config"],
         endings: &[".yml", ".yaml", ".tmpl"],
-        check: |_| None,
+        check: |_, _| None,
+        defines: |_, _| Vec::new(),
     },
 ];
 

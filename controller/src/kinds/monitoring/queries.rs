@@ -49,7 +49,15 @@ pub fn complaint(text: &str) -> Option<Complaint> {
     None
 }
 
-/// Ours and the users' in one text. Where two of the users' files have one name, the later file's query is asked.
+/// The queries of a file, as a user would call them.
+pub fn defines(text: &str) -> Vec<String> {
+    match serde_yaml::from_str(text) {
+        Ok(Value::Object(queries)) => queries.keys().map(|name| format!("the query {name}")).collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+/// Ours and the users' in one text.
 pub fn merged(files: &BTreeMap<&str, &str>) -> String {
     let mut all = serde_json::Map::new();
     for text in files.values() {

@@ -17,7 +17,7 @@ struct Shape {
     rules: Option<String>,
 }
 
-fn complaint(text: &str) -> Option<Complaint> {
+fn complaint(_: &str, text: &str) -> Option<Complaint> {
     let line = text.lines().position(|line| line.contains("wrong"))?;
     Some(Complaint {
         at: Some(Position {
@@ -39,6 +39,7 @@ fn loaded(dir: &Path) -> Loaded {
             path: &["rules"],
             endings: &[".yml"],
             check: complaint,
+            defines: |_, text| text.lines().map(|line| format!("the line {line}")).collect(),
         }],
     }];
     load(&[dir.join("shape.yaml")], &kinds)
@@ -81,6 +82,20 @@ fn a_wrong_file_is_shown_with_its_line_and_nothing_is_taken() {
     let shown = found.diagnostics[0].to_string();
     assert!(
         shown.contains("own/a.yml:2:1") && shown.contains("wrong here"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_two_files_define_is_said_and_nothing_is_taken() {
+    let dir = manifest();
+    fs::write(dir.path().join("own/a.yml"), "one\ntwo\n").unwrap();
+    fs::write(dir.path().join("own/b.yml"), "three\ntwo\n").unwrap();
+    let found = loaded(dir.path());
+    assert!(found.documents.is_empty());
+    let shown = found.diagnostics[0].to_string();
+    assert!(
+        shown.contains("own/b.yml") && shown.contains("a.yml has the line two already"),
         "{shown}"
     );
 }
