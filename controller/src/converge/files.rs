@@ -19,9 +19,14 @@ fn is_ours(text: &str) -> bool {
     short_hash(body.as_bytes()) == hash
 }
 
-/// Whether what was found is what was written here earlier, so that nobody else changed it.
-pub fn is_earlier(found: Option<&[u8]>) -> bool {
-    found.is_some_and(|found| is_ours(&String::from_utf8_lossy(found)))
+/// Whether what was found may be what was written here earlier, so that nobody else changed it. JSON has no comments, and so
+/// no marks.
+pub fn is_earlier(name: &str, found: Option<&[u8]>) -> bool {
+    is_unmarked(name) || found.is_some_and(|found| is_ours(&String::from_utf8_lossy(found)))
+}
+
+fn is_unmarked(name: &str) -> bool {
+    name.ends_with(".json")
 }
 
 /// Why a file is not as it is wanted, in words that a user reads.
@@ -31,7 +36,7 @@ pub fn what_happened(wanted: &FileSpec, found: Option<&[u8]>) -> String {
         return format!("{name} is missing");
     };
     let found = String::from_utf8_lossy(found);
-    if is_ours(&found) {
+    if is_unmarked(name) || is_ours(&found) {
         return format!("{name} is to say something else");
     }
     // What others may not read is not for events either.

@@ -9,4 +9,4 @@ mod piece;
 mod tests;
 
 pub use ground::{Claim, image, is_free, network};
-pub use piece::{Piece, Sight, Stage, clear, keep, stage, was_short_lived};
+pub use piece::{Piece, Pulls, Sight, Stage, clear, keep, stage, was_short_lived};

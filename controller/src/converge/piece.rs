@@ -26,6 +26,8 @@ pub struct Piece {
     pub delivery: Delivery,
     /// The files that the program reads only when it starts.
     pub read_at_start: Vec<String>,
+    /// The directories, each with a `/` behind it, in which only its own files may be: the program reads whatever is there.
+    pub exclusive: Vec<String>,
     /// When somebody asked for its restart, in seconds since the epoch.
     pub restart_asked_at: Option<i64>,
     /// The manifest's field for its port.
@@ -71,17 +73,26 @@ pub fn stage(piece: &Piece, objects: &Objects) -> Stage {
     }
 }
 
+/// When images are pulled.
+#[derive(Debug, Clone, Copy)]
+pub struct Pulls {
+    /// One that the engine does not have.
+    pub missing: bool,
+    /// One that it has, before a change of the manifest replaces a container.
+    pub before_replacing: bool,
+}
+
 /// The next steps towards a piece.
 pub fn keep<C: PartialEq>(
     piece: &Piece,
     objects: &Objects,
-    (owner, may_pull): (&str, bool),
+    (owner, pulls): (&str, Pulls),
     sight: Sight<'_>,
     plan: &mut Plan<C>,
 ) {
     let member = piece.member.as_str();
     let Some(container) = objects.container(&piece.container.name) else {
-        make(piece, objects, (owner, may_pull), plan);
+        make(piece, objects, (owner, pulls), plan);
         return;
     };
     match stage(piece, objects) {
@@ -91,11 +102,12 @@ pub fn keep<C: PartialEq>(
             plan.step(Action::engine(member, thaw, "somebody froze it").drift());
         }
         Stage::Between => plan.wait(member, "the engine is busy with it"),
-        Stage::Down => restart(piece, objects, container, (may_pull, sight), plan),
+        Stage::Down => restart(piece, objects, container, (pulls, sight), plan),
         Stage::Outdated => {
-            if ground::image(objects, &piece.container.image, (member, may_pull), plan).is_some() {
+            if ground::image(objects, &piece.container.image, (member, pulls.missing), plan).is_some() {
                 let cause = "it is not as the manifest says";
-                let mut steps = vec![stop(piece, container, cause)];
+                let mut steps: Vec<Action<C>> = pull(piece, pulls).into_iter().collect();
+                steps.push(stop(piece, container, cause));
                 steps.extend(replace(piece, objects, container, cause));
                 plan.chain(steps);
             }
@@ -137,7 +149,7 @@ fn differs(piece: &Piece, container: &ContainerObserved) -> bool {
     container.labels.get(labels::SPEC_HASH) != Some(&piece.container.hash())
 }
 
-fn make<C: PartialEq>(piece: &Piece, objects: &Objects, (owner, may_pull): (&str, bool), plan: &mut Plan<C>) {
+fn make<C: PartialEq>(piece: &Piece, objects: &Objects, (owner, pulls): (&str, Pulls), plan: &mut Plan<C>) {
     let member = piece.member.as_str();
     let claim = Claim {
         subject: member,
@@ -147,7 +159,7 @@ fn make<C: PartialEq>(piece: &Piece, objects: &Objects, (owner, may_pull): (&str
         port: piece.container.ports.first().map(|port| (port.host, piece.port_field)),
     };
     if !ground::is_free(objects, claim, plan)
-        || ground::image(objects, &piece.container.image, (member, may_pull), plan).is_none()
+        || ground::image(objects, &piece.container.image, (member, pulls.missing), plan).is_none()
     {
         return;
     }
@@ -171,6 +183,13 @@ fn create<C>(piece: &Piece, objects: &Objects, cause: &str) -> Vec<Action<C>> {
     let container = EngineOp::CreateContainer(Box::new(piece.container.clone()));
     steps.push(Action::engine(member, container, cause));
     steps
+}
+
+/// A newer image of the same name, before a container of the older one is ended.
+fn pull<C>(piece: &Piece, pulls: Pulls) -> Option<Action<C>> {
+    let op = EngineOp::PullImage(piece.container.image.clone());
+    let cause = "spec.pullPolicy is Always";
+    pulls.before_replacing.then(|| Action::engine(&piece.member, op, cause))
 }
 
 fn replace<C>(piece: &Piece, objects: &Objects, container: &ContainerObserved, cause: &str) -> Vec<Action<C>> {
@@ -219,7 +238,7 @@ fn restart<C: PartialEq>(
     piece: &Piece,
     objects: &Objects,
     container: &ContainerObserved,
-    (may_pull, sight): (bool, Sight<'_>),
+    (pulls, sight): (Pulls, Sight<'_>),
     plan: &mut Plan<C>,
 ) {
     let member = piece.member.as_str();
@@ -245,8 +264,10 @@ fn restart<C: PartialEq>(
     }
     if !differs(piece, container) {
         plan.chain(start(piece, Some(container), &how));
-    } else if ground::image(objects, &piece.container.image, (member, may_pull), plan).is_some() {
-        plan.chain(replace(piece, objects, container, "it is not as the manifest says"));
+    } else if ground::image(objects, &piece.container.image, (member, pulls.missing), plan).is_some() {
+        let mut steps: Vec<Action<C>> = pull(piece, pulls).into_iter().collect();
+        steps.extend(replace(piece, objects, container, "it is not as the manifest says"));
+        plan.chain(steps);
     }
 }
 
@@ -280,11 +301,31 @@ fn tend<C>(piece: &Piece, container: &ContainerObserved, sight: Sight<'_>, plan:
         plan.step(Action::engine(member, op, "they are not as the manifest says"));
     }
     match sight.files {
-        Some(Seen::Known(found)) => files(piece, container, found, plan),
+        Some(Seen::Known(found)) => {
+            remove(piece, container, found, plan);
+            files(piece, container, found, plan);
+        }
         Some(Seen::Absent) => files(piece, container, &BTreeMap::new(), plan),
         Some(Seen::Unknown(why)) => plan.wait(member, format!("its files could not be looked at: {why}")),
         None => {}
     }
+}
+
+/// Removes the files that nobody wants where the program reads whatever is there.
+fn remove<C>(piece: &Piece, container: &ContainerObserved, found: &BTreeMap<String, Vec<u8>>, plan: &mut Plan<C>) {
+    let is_wanted = |name: &str| piece.delivery.files.iter().any(|file| file.name == name);
+    let is_exclusive = |name: &str| piece.exclusive.iter().any(|directory| name.starts_with(directory));
+    let names = found.keys().filter(|name| is_exclusive(name) && !is_wanted(name));
+    let names: Vec<String> = names.cloned().collect();
+    if names.is_empty() {
+        return;
+    }
+    let op = EngineOp::RemoveFiles {
+        container: container.id.clone(),
+        directory: piece.delivery.directory.clone(),
+        names,
+    };
+    plan.step(Action::engine(&piece.member, op, "they are not wanted there"));
 }
 
 /// Delivers the files that are not as wanted. What is read at the start only makes the process end first: the files come with
@@ -299,7 +340,7 @@ fn files<C>(piece: &Piece, container: &ContainerObserved, found: &BTreeMap<Strin
     };
     let found = found.get(&first.name).map(Vec::as_slice);
     let cause = super::files::what_happened(first, found);
-    let is_drift = !super::files::is_earlier(found);
+    let is_drift = !super::files::is_earlier(&first.name, found);
     let put_back = |step: Action<C>| if is_drift { step.drift() } else { step };
     if wrong.iter().any(|file| piece.read_at_start.contains(&file.name)) {
         plan.step(put_back(stop(piece, container, &cause)));

@@ -14,7 +14,7 @@ mod tests;
 use super::desired;
 use super::memory::Change;
 use super::observe::Observed;
-use crate::converge::{self, Piece, Sight};
+use crate::converge::{self, Piece, Pulls, Sight};
 use crate::kinds::postgres::spec::PullPolicy;
 use crate::model::plan::{Action, Op, Plan};
 pub use userfiles::on_failure;
@@ -37,10 +37,14 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
     roles::keep(view, &mut plan);
     ports::assign(view, &mut plan);
     let pieces = desired::pieces(view);
+    let policy = view.monitor.spec.pull_policy;
+    let pulls = Pulls {
+        missing: policy != PullPolicy::Never,
+        before_replacing: policy == PullPolicy::Always,
+    };
     for piece in pieces.iter().filter(|piece| ports::is_settled(view, &piece.member)) {
-        let may_pull = view.monitor.spec.pull_policy != PullPolicy::Never;
         let sight = sight(view.observed, piece, view.now);
-        converge::keep(piece, objects, (OWNER, may_pull), sight, &mut plan);
+        converge::keep(piece, objects, (OWNER, pulls), sight, &mut plan);
     }
     let is_wanted = |member: &str| pieces.iter().any(|piece| piece.member == member) || view.may_be_wanted(member);
     silence::end(view, &pieces, &mut plan);

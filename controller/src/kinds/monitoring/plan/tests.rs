@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod containers;
+mod content;
+mod files;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -217,73 +221,6 @@ fn a_new_role_is_a_new_list_of_targets_and_nothing_else() {
 }
 
 #[test]
-fn an_edited_rule_file_is_put_back_and_read_again() {
-    let mut world = World::healthy();
-    if let Some(Seen::Known(files)) = world.observed.files.get_mut("prometheus") {
-        let text = files.get_mut("rules/ours/agent.yml").unwrap();
-        text.splice(0..0, *b"# mine\n");
-    }
-    let plan = world.next();
-    let printed = plan.to_string();
-    assert!(
-        printed.starts_with("prometheus: remember that prometheus has to read its files again"),
-        "{printed}"
-    );
-    assert!(
-        printed.contains("because somebody changed rules/ours/agent.yml: line 1 is `# mine`"),
-        "{printed}"
-    );
-    assert!(plan.actions().any(|action| action.is_drift));
-    world.remember();
-    world.settle();
-    let printed = world.next().to_string().replace(&desired::mark(&world.view()), "MARK");
-    insta::assert_snapshot!(printed, @r"
-    prometheus: send SIGHUP, because its files were put right
-    prometheus: remember that prometheus reads its files, because it was asked to
-    prometheus: remember that configuration MARK is being read, because it was asked to
-    ");
-}
-
-#[test]
-fn what_somebody_else_may_start_a_moment_earlier_is_told_to_read_once_it_listens() {
-    let mut world = World::healthy();
-    world.container("mon-prometheus").state = RunState::Exited;
-    let printed = world.next().to_string();
-    assert!(
-        printed.starts_with("prometheus: remember that prometheus has to read its files again"),
-        "{printed}"
-    );
-    world.remember();
-    world.settle();
-    world.container("mon-prometheus").started_at = NOW - 1;
-    assert_eq!(
-        world.next().to_string(),
-        "prometheus: waiting, it has only just started\n"
-    );
-    for long_ago_or_by_a_clock_set_back in [NOW - 10, NOW + 10] {
-        world.container("mon-prometheus").started_at = long_ago_or_by_a_clock_set_back;
-        let printed = world.next().to_string();
-        assert!(printed.starts_with("prometheus: send SIGHUP"), "{printed}");
-    }
-}
-
-#[test]
-fn a_configuration_that_is_not_the_one_that_runs_is_read_and_waited_for() {
-    let mut world = World::healthy();
-    world.observed.running = Seen::Known("another".to_owned());
-    let printed = world.next().to_string();
-    assert!(
-        printed.starts_with("prometheus: send SIGHUP, because it runs another configuration"),
-        "{printed}"
-    );
-    world.remember();
-    assert_eq!(
-        world.next().to_string(),
-        "prometheus: waiting, it reads its configuration\n"
-    );
-}
-
-#[test]
 fn what_is_not_known_yet_loses_nothing() {
     let mut world = World::healthy();
     world.cluster().face = Seen::Unknown("not looked at".to_owned());
@@ -320,81 +257,4 @@ fn a_rotated_password_is_set_back_and_exporters_read_it_again() {
     // Who cannot be asked is not told anything.
     world.cluster().role = Seen::Unknown("no answer".to_owned());
     assert_eq!(world.next().to_string(), "nothing to do\n");
-}
-
-#[test]
-fn what_ends_right_after_its_start_is_started_less_and_less_often() {
-    let mut world = World::healthy();
-    let exporter = world.container("mon-exporter-shop-master");
-    (exporter.state, exporter.exit_code) = (RunState::Exited, 1);
-    (exporter.started_at, exporter.finished_at) = (NOW - 2, NOW - 1);
-    let printed = world.next().to_string();
-    assert!(
-        printed.contains("start container, because it ended with exit code 1"),
-        "{printed}"
-    );
-    world.observed.short_lives.insert("exporter-shop-master".to_owned(), 4);
-    insta::assert_snapshot!(
-        world.next(),
-        @"exporter-shop-master: blocked, it ended with exit code 1 right after its start, 4 times in a row; it is tried again in 15 s"
-    );
-    assert_eq!(
-        status(&world.view(), &world.next()).conditions[0].reason,
-        "CrashLooping"
-    );
-}
-
-#[test]
-fn an_exporter_that_answers_nobody_is_restarted() {
-    let mut world = World::healthy();
-    let silent = |secs: i64| BTreeMap::from([("mon-exporter-shop-master".to_owned(), NOW - secs)]);
-    world.observed.silent_since = silent(59);
-    assert_eq!(world.next().to_string(), "nothing to do\n");
-    world.observed.silent_since = silent(60);
-    insta::assert_snapshot!(
-        world.next(),
-        @"exporter-shop-master: stop container (10 s grace), because it has not answered Prometheus for 60 s"
-    );
-}
-
-#[test]
-fn a_file_of_the_users_is_looked_at_once_and_refused_as_it_is() {
-    let mut world = World::healthy();
-    world
-        .monitor
-        .files
-        .insert("rules/mine.yml".to_owned(), "groups: x".to_owned());
-    let plan = world.next();
-    insta::assert_snapshot!(plan, @r"
-    rules/mine.yml: check rules/mine.yml, because it is new
-    rules/mine.yml: remember that rules/mine.yml is in force, because nothing is wrong with it
-    ");
-    let said = "Checking /tmp/reconciler-check/rules/mine.yml; FAILED:; /tmp/reconciler-check/rules/mine.yml: 1:9: group \"x\"";
-    let check = plan.actions().next().unwrap();
-    assert_eq!(
-        on_failure(&world.view(), check, false, said),
-        None,
-        "it could not be looked at"
-    );
-    let refused = on_failure(&world.view(), check, true, said).unwrap();
-    assert_eq!(
-        refused.to_string(),
-        "rules/mine.yml is refused: rules/mine.yml:1:9: group \"x\""
-    );
-    world.memory.apply(&refused);
-    assert_eq!(world.next().to_string(), "nothing to do\n");
-    // Another text is looked at anew, and what was refused meanwhile does not count for it.
-    world
-        .monitor
-        .files
-        .insert("rules/mine.yml".to_owned(), "groups: []".to_owned());
-    assert_eq!(on_failure(&world.view(), check, true, said), None);
-    assert!(world.next().to_string().contains("check rules/mine.yml"));
-    world.monitor.files.clear();
-    assert!(
-        world
-            .next()
-            .to_string()
-            .contains("remember that rules/mine.yml is gone")
-    );
 }

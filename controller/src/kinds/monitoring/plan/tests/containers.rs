@@ -1,0 +1,81 @@
+//! Containers: what ends, what is silent, and what becomes of an image.
+
+use std::collections::BTreeMap;
+
+use super::{NOW, World, status};
+use crate::kinds::postgres::spec::PullPolicy;
+use crate::model::container::RunState;
+
+#[test]
+fn what_ends_right_after_its_start_is_started_less_and_less_often() {
+    let mut world = World::healthy();
+    let exporter = world.container("mon-exporter-shop-master");
+    (exporter.state, exporter.exit_code) = (RunState::Exited, 1);
+    (exporter.started_at, exporter.finished_at) = (NOW - 2, NOW - 1);
+    let printed = world.next().to_string();
+    assert!(
+        printed.contains("start container, because it ended with exit code 1"),
+        "{printed}"
+    );
+    world.observed.short_lives.insert("exporter-shop-master".to_owned(), 4);
+    insta::assert_snapshot!(
+        world.next(),
+        @"exporter-shop-master: blocked, it ended with exit code 1 right after its start, 4 times in a row; it is tried again in 15 s"
+    );
+    assert_eq!(
+        status(&world.view(), &world.next()).conditions[0].reason,
+        "CrashLooping"
+    );
+}
+
+#[test]
+fn an_exporter_that_answers_nobody_is_restarted() {
+    let mut world = World::healthy();
+    let silent = |secs: i64| BTreeMap::from([("mon-exporter-shop-master".to_owned(), NOW - secs)]);
+    world.observed.silent_since = silent(59);
+    assert_eq!(world.next().to_string(), "nothing to do\n");
+    world.observed.silent_since = silent(60);
+    insta::assert_snapshot!(
+        world.next(),
+        @"exporter-shop-master: stop container (10 s grace), because it has not answered Prometheus for 60 s"
+    );
+}
+
+#[test]
+fn an_image_is_pulled_before_a_change_ends_what_runs_from_it_if_it_is_always() {
+    let mut world = World::healthy();
+    world.monitor.retention_secs = 3 * 86_400;
+    let printed = world.next().to_string();
+    assert!(!printed.contains("pull"), "{printed}");
+    world.monitor.spec.pull_policy = PullPolicy::Always;
+    let begins = |world: &World| {
+        world
+            .next()
+            .to_string()
+            .lines()
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(begins(&world), @r"
+    prometheus: pull image prom/prometheus:v2.53.3, because spec.pullPolicy is Always
+    prometheus: stop container (60 s grace), because it is not as the manifest says
+    ");
+    world.container("mon-prometheus").state = RunState::Exited;
+    insta::assert_snapshot!(begins(&world), @r"
+    prometheus: pull image prom/prometheus:v2.53.3, because spec.pullPolicy is Always
+    prometheus: remove container, because it is not as the manifest says
+    ");
+    // What was lost is made again from what is there: a registry that is down keeps nothing down.
+    world
+        .observed
+        .objects
+        .containers
+        .retain(|container| container.name != "mon-prometheus");
+    let printed = world.next().to_string();
+    assert!(
+        printed.contains("create container mon-prometheus") && !printed.contains("pull"),
+        "{printed}"
+    );
+}
