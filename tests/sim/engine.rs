@@ -64,7 +64,7 @@ impl World {
                 self.containers[at].seen.limits = limits.clone();
                 Ok(())
             }
-            EngineOp::CheckFiles(_) => Ok(()),
+            EngineOp::CheckFiles(_) | EngineOp::RemoveFiles { .. } | EngineOp::ResetAdmin { .. } => Ok(()),
             EngineOp::CheckConfig { container, text } => {
                 self.inside(container, op)?;
                 match conf::complaint(&conf::parse(text)) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{SecretRef, Seen};
 
@@ -43,7 +43,7 @@ pub struct GrafanaQuestion {
     pub folders: BTreeSet<String>,
     /// The dashboards.
     pub dashboards: BTreeSet<String>,
-    /// Whether all dashboards with [`TAG`] are listed too. One search; worth it only when memory may be lost.
+    /// Whether all dashboards with [`TAG`] are listed too. One search of some pages.
     pub tagged: bool,
 }
 
@@ -79,6 +79,8 @@ pub struct DashboardSeen {
     pub updated_by: String,
     /// The file that Grafana itself keeps it from; then it takes it from nobody else.
     pub provisioned: Option<String>,
+    /// Whether Grafana takes it from a file, if only when that changes: then it goes when the file goes, and not before.
+    pub has_file: bool,
 }
 
 /// A folder as it is.
@@ -175,6 +177,21 @@ impl GrafanaQuestion {
     /// How many requests a look takes at most, a search of one page and the health included.
     pub fn requests(&self) -> usize {
         1 + self.datasources.len() + self.folders.len() + self.dashboards.len() + usize::from(self.tagged)
+    }
+}
+
+impl Datasource {
+    /// Its settings as both Grafana's API and its provisioning files have them.
+    pub fn fields(&self, uid: &str) -> Value {
+        json!({
+            "uid": uid,
+            "name": self.name,
+            "type": self.plugin,
+            "access": "proxy",
+            "url": self.url,
+            "isDefault": self.is_default,
+            "jsonData": self.json_data,
+        })
     }
 }
 

@@ -83,6 +83,22 @@ pub enum EngineOp {
     },
     /// Puts files aside in a running container and has a program of its image look at them; fails with its complaint.
     CheckFiles(FileCheck),
+    /// Removes files in a running container; those that are not there are gone already.
+    RemoveFiles {
+        /// The container.
+        container: String,
+        /// Their directory.
+        directory: String,
+        /// Their paths below it.
+        names: Vec<String>,
+    },
+    /// Gives the administrator of a Grafana another password, with the program that its image has for it.
+    ResetAdmin {
+        /// Its container, running.
+        container: String,
+        /// The password.
+        password: SecretRef,
+    },
     /// Takes passwords that nobody knows any more from a container's password file.
     RecoverPasswords {
         /// The container, running or not.

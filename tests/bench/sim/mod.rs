@@ -120,7 +120,7 @@ impl EngineWrite for SimHost {
             EngineOp::Disconnect { container, network } => {
                 self.with(container, |realm| realm.detach(container, network))?;
             }
-            EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) => {}
+            EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) | EngineOp::RemoveFiles { .. } => {}
             EngineOp::PullImage(_)
             | EngineOp::RemoveNetwork(_)
             | EngineOp::RemoveVolume(_)
@@ -129,6 +129,7 @@ impl EngineWrite for SimHost {
             | EngineOp::UpdateLimits { .. }
             | EngineOp::RecoverPasswords { .. }
             | EngineOp::PromoteInside(_)
+            | EngineOp::ResetAdmin { .. }
             | EngineOp::ResetPassword { .. } => return Err(not_modelled(op)),
         }
         Ok(())

@@ -102,7 +102,7 @@ impl Double {
     }
 
     pub async fn look_as(&self, target: &GrafanaTarget, kept: &Keeper) -> GrafanaSeen {
-        let question = kept.wanted.question(&kept.remembered);
+        let question = kept.wanted.question(&kept.remembered, true);
         self.grafana.grafana(target, &question).await
     }
 

@@ -8,6 +8,7 @@ use reconciler::host::http::{Credentials, Method};
 
 use super::station::{Station, send};
 use crate::grafana::double::Double;
+use crate::world::docker;
 
 /// A station with a Grafana of its own.
 fn station(test: &str) -> Station {
@@ -66,8 +67,16 @@ fn dashboards_folders_and_the_data_source_come_back_whatever_somebody_does() {
         "reconciler-redis",
         "shop",
     ] {
-        assert_eq!(station.dashboard(uid)["meta"]["folderTitle"], "Reconciler", "{uid}");
+        let meta = &station.dashboard(uid)["meta"];
+        assert_eq!(meta["folderTitle"], "Reconciler", "{uid}");
+        assert_eq!(
+            meta["provisionedExternalId"],
+            format!("{uid}.json"),
+            "it has it from a file"
+        );
     }
+    let writes = station.somebody(Method::Get, "/double/writes", None);
+    assert_eq!(writes, json!([]), "nothing was left for the API");
 
     station.somebody_edits("reconciler-postgres", |saved| {
         saved["dashboard"]["panels"][1]["title"] = json!("Mine");
@@ -85,11 +94,8 @@ fn dashboards_folders_and_the_data_source_come_back_whatever_somebody_does() {
     station.until("it is back in its folder", |s| {
         s.dashboard("shop")["meta"]["folderTitle"] == "Reconciler"
     });
-    station.somebody(Method::Delete, "/api/dashboards/uid/reconciler-redis", None);
-    station.wait_event("because it was deleted");
-    station.until("it is back", |s| {
-        s.dashboard("reconciler-redis")["dashboard"]["uid"] == "reconciler-redis"
-    });
+    let is_refused = station.somebody(Method::Delete, "/api/dashboards/uid/reconciler-redis", None) == Value::Null;
+    assert!(is_refused, "what it has from a file it lets nobody delete");
     let datasource = || station.somebody(Method::Get, "/api/datasources/uid/reconciler-prometheus", None);
     let mut changed = datasource();
     let url = changed["url"].clone();
@@ -100,7 +106,78 @@ fn dashboards_folders_and_the_data_source_come_back_whatever_somebody_does() {
         Some(&changed),
     );
     station.until("the data source is as it was", |_| datasource()["url"] == url);
+    station.somebody(Method::Delete, "/api/datasources/uid/reconciler-prometheus", None);
+    station.wait_event("because it was deleted");
+    station.until("it is back", |_| datasource()["url"] == url);
     station.until("all is in sync", Station::is_in_sync);
+}
+
+#[test]
+fn the_files_that_grafana_reads_come_back_and_it_has_no_others() {
+    let mut station = station("provision");
+    station.start();
+    station.until("all of it is there", Station::is_in_sync);
+    let inside = |script: &str| {
+        docker(&["exec", "-u", "root", &station.container("grafana"), "sh", "-c", script]);
+    };
+    inside("cd /etc/reconciler/dashboards; rm reconciler-redis.json; sed s/shop/smuggled/ shop.json > smuggled.json");
+    station.wait_event("remove dashboards/smuggled.json, because they are not wanted there");
+    station.wait_event("dashboards/reconciler-redis.json is missing");
+    station.until("Grafana holds what it shall", |s| {
+        s.dashboard("smuggled") == Value::Null && s.dashboard("reconciler-redis") != Value::Null && s.is_in_sync()
+    });
+    let started = station.started_at(&station.container("grafana"));
+    inside("sed -i s/allowUiUpdates/disallowed/ /etc/reconciler/provisioning/dashboards/reconciler.yaml");
+    station.wait_event("somebody changed provisioning/dashboards/reconciler.yaml");
+    station.until("it has read the right one", |s| {
+        s.started_at(&s.container("grafana")) != started && s.is_in_sync()
+    });
+
+    // It has all of it without anybody's help.
+    station.world.end_agent();
+    docker(&["restart", "-t", "5", &station.container("grafana")]);
+    station.until("it is there without an agent", |s| {
+        s.dashboard("shop")["dashboard"]["title"] == "Orders"
+    });
+}
+
+#[test]
+fn a_grafana_that_does_not_let_the_agent_in_gets_the_wanted_password() {
+    let mut station = station("locked");
+    station.start();
+    station.until("all of it is there", Station::is_in_sync);
+    let first = station.password();
+    station.world.end_agent();
+    let secrets = station.world.state_dir().join("secrets");
+    fs::remove_dir_all(secrets.join(&station.name)).unwrap();
+    fs::remove_file(secrets.join(&station.world.name).join("reconciler_monitor")).unwrap();
+    station.world.start_agent();
+    station.wait_event("reset the password of admin, because Grafana does not let us in with the wanted one");
+    station.until("it lets us in", |s| s.password() != first && s.is_in_sync());
+    station.until("the server lets its exporter in", |s| {
+        s.events().contains("alter role reconciler_monitor") && s.condition("TargetsUp").0 == "True"
+    });
+    let told = [
+        station.resource().to_string(),
+        station.events(),
+        station.world.agent_log(),
+    ]
+    .concat();
+    assert!(!told.contains(&station.password()) && !told.contains(&first));
+}
+
+#[test]
+fn a_password_that_somebody_changed_in_grafana_is_set_back() {
+    let mut station = station("changed");
+    station.start();
+    station.until("all of it is there", Station::is_in_sync);
+    let script = "echo somebody-elses | grafana cli admin reset-admin-password --password-from-stdin";
+    docker(&["exec", &station.container("grafana"), "sh", "-c", script]);
+    assert_eq!(station.dashboard("shop"), Value::Null, "ours is wrong now");
+    station.wait_event("reset the password of admin");
+    station.until("it is the right one again", |s| {
+        s.dashboard("shop") != Value::Null && s.is_in_sync()
+    });
 }
 
 #[test]
@@ -159,6 +236,11 @@ fn a_grafana_that_is_there_already_gets_its_part_and_nothing_else() {
             .iter()
             .all(|one| one["folderTitle"] == "Guest" && one["uid"] != "reconciler-agent")
     );
+    let lost = found[0]["uid"].as_str().unwrap();
+    let path = format!("/api/dashboards/uid/{lost}");
+    assert!(send(port, &admin, Method::Delete, &path, None).is_some());
+    guest.wait_event("because it was deleted");
+    guest.until("it is back", |_| send(port, &admin, Method::Get, &path, None).is_some());
     guest.put("token", "glsa_nobody\n");
     guest.until("a wrong token is said", |s| s.condition("GrafanaInSync").0 == "False");
     let told = [guest.resource().to_string(), guest.events(), guest.world.agent_log()].concat();

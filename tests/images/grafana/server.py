@@ -5,13 +5,18 @@ Taken from Grafana's documentation, "HTTP API reference" (pages dashboard, folde
 other/health, authentication) and "Provision Grafana" (data sources, dashboards):
   * dashboards are kept as they are sent but for `id`, `uid` and `version`; a save says which version it replaces, and gets
     412 `version-mismatch` when somebody else was faster; Grafana 9 also refuses a title twice in a folder, 412 `name-exists`
-  * provisioned dashboards: 400 on a save or delete; provisioned data sources: `readOnly`, 403
+  * provisioned dashboards: 400 on a delete, and on a save unless their provider has `allowUiUpdates`; files are looked at
+    every `updateIntervalSeconds`, taken when they differ from when they were last taken, and what has none any more is
+    removed (`pkg/api/dashboard.go`, `pkg/services/provisioning/dashboards/file_reader.go`)
+  * provisioned data sources: `readOnly`, 403, unless `editable`
   * folders have versions (412), titles that are unique among their siblings (409), and parents
   * search: `type`, `tag`, `query`, `limit`, `page`; it tells no version
-  * the admin's password is taken from the environment at the first start only; five wrong ones lock the user for 5 minutes
+  * the admin's password is taken from the environment at the first start only; five wrong ones lock the user for 5 minutes;
+    `admin reset-admin-password --password-from-stdin` ("Grafana CLI") sets it in the database of a server that runs
   * viewers read, editors write dashboards and folders, admins write data sources
 Not here: users, organisations, teams, fine permissions, library panels, alerts, plugins, any page for people, queries to
-data sources, versions' history, quotas, the apis below /apis/. Provisioning files have to be JSON, which is YAML.
+data sources, versions' history, quotas, the apis below /apis/. Provisioning files have to be JSON, which is YAML; lines
+that begin with # are comments.
 
 GF_SECURITY_ADMIN_USER, GF_SECURITY_ADMIN_PASSWORD[__FILE], GF_PATHS_DATA, GF_PATHS_PROVISIONING, GF_SERVER_HTTP_ADDR and
 GF_SERVER_HTTP_PORT mean what they mean to Grafana. Its own: DOUBLE_VERSION, and DOUBLE_TOKENS, a file with a line
@@ -23,6 +28,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +37,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 ENV = os.environ.get
 VERSION = ENV("DOUBLE_VERSION", "11.6.0")
 DATA = os.path.join(ENV("GF_PATHS_DATA", "/var/lib/grafana"), "double.json")
+PASSWORD = DATA + ".password"
 PROVISIONING = ENV("GF_PATHS_PROVISIONING", "/etc/grafana/provisioning")
 USER = ENV("GF_SECURITY_ADMIN_USER", "admin")
 ROLES = ["Viewer", "Editor", "Admin"]
@@ -50,19 +57,30 @@ def setting(name, default=""):
 
 
 def load():
+    if not os.path.exists(PASSWORD):
+        write(PASSWORD, setting("GF_SECURITY_ADMIN_PASSWORD", "admin"))
     if os.path.exists(DATA):
         return json.load(open(DATA, encoding="utf-8"))
-    password = setting("GF_SECURITY_ADMIN_PASSWORD", "admin")
-    return {"password": password, "ids": 0, "folders": {}, "dashboards": {}, "datasources": {}}
+    return {"ids": 0, "folders": {}, "dashboards": {}, "datasources": {}}
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
 
 
 def save():
-    os.makedirs(os.path.dirname(DATA), exist_ok=True)
-    with open(DATA + ".new", "w", encoding="utf-8") as file:
-        json.dump(STATE, file)
-    os.replace(DATA + ".new", DATA)
+    write(DATA, json.dumps(STATE))
 
 
+if sys.argv[1:]:
+    assert sys.argv[1:] == ["cli", "admin", "reset-admin-password", "--password-from-stdin"], sys.argv
+    assert os.path.exists(PASSWORD), "there is no database yet"
+    write(PASSWORD, sys.stdin.read().strip())
+    print("Admin password changed successfully")
+    sys.exit()
 STATE = load()
 
 
@@ -93,17 +111,18 @@ def get_dashboard(uid):
         "updated": one["updated"], "updatedBy": one["by"], "version": one["version"], "isFolder": False,
         "folderId": folder["id"] if folder else 0, "folderUid": one["folder"],
         "folderTitle": folder["title"] if folder else "General",
-        "provisioned": bool(one["provisioned"]), "provisionedExternalId": one["provisioned"],
+        "provisioned": bool(one["provisioned"]) and not one["editable"], "provisionedExternalId": one["provisioned"],
     }
     return {"meta": meta, "dashboard": {**one["data"], "version": one["version"]}}
 
 
-def store_dashboard(data, folder, by, provisioned=""):
+def store_dashboard(data, folder, by, provisioned=None):
     old = STATE["dashboards"].get(data["uid"])
+    kept = {key: old[key] if old else "" for key in ("provisioned", "editable", "taken")}
     version = old["version"] + 1 if old else 1
     data = {**data, "id": old["data"]["id"] if old else new_id(), "version": version}
     STATE["dashboards"][data["uid"]] = {
-        "data": data, "folder": folder, "version": version, "by": by, "provisioned": provisioned,
+        "data": data, "folder": folder, "version": version, "by": by, **(provisioned or kept),
         "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     return STATE["dashboards"][data["uid"]]
@@ -125,7 +144,7 @@ def post_dashboard(body, by):
     if folder and folder not in STATE["folders"]:
         raise Refusal(400, "folder not found")
     old, overwrite = STATE["dashboards"].get(data["uid"]), body.get("overwrite") is True
-    if old and old["provisioned"]:
+    if old and old["provisioned"] and not old["editable"]:
         raise Refusal(400, "Cannot save provisioned dashboard")
     if old and (data.get("version") or 0) != old["version"] and not overwrite:
         raise Refusal(412, "The dashboard has been changed by someone else", status="version-mismatch")
@@ -251,7 +270,8 @@ def delete_datasource(uid):
 # provisioning
 def files(what):
     for path in sorted(glob.glob(f"{PROVISIONING}/{what}/*.y*ml")):
-        yield json.load(open(path, encoding="utf-8"))
+        lines = open(path, encoding="utf-8").read().replace("$$", "$").splitlines()
+        yield json.loads("\n".join(line for line in lines if not line.startswith("#")))
 
 
 def provision_datasources():
@@ -269,16 +289,28 @@ def provision_dashboards():
         if folder and folder not in STATE["folders"]:
             put_folder(folder, provider.get("folder") or folder, "", True)
         for path in sorted(glob.glob(provider["options"]["path"] + "/*.json")):
-            data = json.load(open(path, encoding="utf-8"))
+            text = open(path, encoding="utf-8").read()
+            data = json.loads(text)
             data["uid"] = data.get("uid") or slug(data["title"])
-            old = STATE["dashboards"].get(data["uid"])
             found.add(data["uid"])
-            if not old or {**old["data"], "id": 0, "version": 0} != {**data, "id": 0, "version": 0}:
-                name = "" if provider.get("allowUiUpdates") else os.path.basename(path)
-                store_dashboard(data, folder, "Anonymous", name)
+            old = STATE["dashboards"].get(data["uid"])
+            if not old or old["taken"] != text:
+                name, editable = os.path.basename(path), provider.get("allowUiUpdates") is True
+                store_dashboard(data, folder, "Anonymous", {"provisioned": name, "editable": editable, "taken": text})
     for uid in [uid for uid, one in STATE["dashboards"].items() if one["provisioned"] and uid not in found]:
         del STATE["dashboards"][uid]
     return {"message": "Dashboards config reloaded"}
+
+
+def look_at_files(interval):
+    while True:
+        time.sleep(interval)
+        with LOCK:
+            try:
+                provision_dashboards()
+                save()
+            except (OSError, ValueError) as error:  # half of a file, or a file that is going
+                print(f"provisioning failed: {error}", flush=True)
 
 
 # the server
@@ -298,7 +330,7 @@ def role_of(header):
     if scheme != "Basic":
         raise unauthorized("Unauthorized", "session.token.missing")
     FAILED_LOGINS[:] = [at for at in FAILED_LOGINS if at > time.time() - 300]
-    if len(FAILED_LOGINS) >= 5 or base64.b64decode(value).decode() != f"{USER}:{STATE['password']}":
+    if len(FAILED_LOGINS) >= 5 or base64.b64decode(value).decode() != f"{USER}:{open(PASSWORD, encoding='utf-8').read()}":
         FAILED_LOGINS.append(time.time())
         raise unauthorized("Invalid username or password", "password-auth.failed")
     return "Admin"
@@ -382,6 +414,9 @@ if __name__ == "__main__":
     provision_datasources()
     provision_dashboards()
     save()
+    intervals = [p.get("updateIntervalSeconds") or 10 for file in files("dashboards") for p in file.get("providers") or []]
+    if intervals:
+        threading.Thread(target=look_at_files, args=(min(intervals),), daemon=True).start()
     server = ThreadingHTTPServer((ENV("GF_SERVER_HTTP_ADDR", ""), int(ENV("GF_SERVER_HTTP_PORT", "3000"))), Handler)
     server.daemon_threads = True
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the first process of a container has no default for it

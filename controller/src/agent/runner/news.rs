@@ -9,7 +9,10 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
     Some(match op {
         EngineOp::PullImage(_) => "Pulled",
         EngineOp::CreateNetwork(_) | EngineOp::CreateVolume(_) | EngineOp::CreateContainer(_) => "Created",
-        EngineOp::RemoveNetwork(_) | EngineOp::RemoveVolume(_) | EngineOp::RemoveContainer(_) => "Removed",
+        EngineOp::RemoveNetwork(_)
+        | EngineOp::RemoveVolume(_)
+        | EngineOp::RemoveContainer(_)
+        | EngineOp::RemoveFiles { .. } => "Removed",
         EngineOp::Deliver(_) => "Delivered",
         EngineOp::Start(_) => "Started",
         EngineOp::Signal { .. } => "Signalled",
@@ -20,7 +23,7 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         EngineOp::UpdateLimits { .. } => "Updated",
         EngineOp::RecoverPasswords { .. } => "PasswordsRecovered",
         EngineOp::PromoteInside(_) => "PromotionRequested",
-        EngineOp::ResetPassword { .. } => "PasswordReset",
+        EngineOp::ResetPassword { .. } | EngineOp::ResetAdmin { .. } => "PasswordReset",
         EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! What only PostgreSQL's own programs can do, and only inside a member's container.
+//! What only programs of the image can do, and only inside a running container; most of them are PostgreSQL's own.
 
 use postgres_protocol::password::scram_sha_256;
 
@@ -48,6 +48,53 @@ pub(super) async fn check_config(docker: &Docker, container: &str, text: &str) -
         stderr => stderr,
     };
     Err(HostError::new(kind, what, server_words(said)))
+}
+
+/// Removes files, as root: they may belong to whoever put them there.
+pub(super) async fn remove_files(
+    docker: &Docker,
+    container: &str,
+    directory: &str,
+    names: &[String],
+) -> Result<(), HostError> {
+    let paths: Vec<String> = names.iter().map(|name| format!("{directory}/{name}")).collect();
+    let mut argv = vec!["rm", "-f", "--"];
+    argv.extend(paths.iter().map(String::as_str));
+    let exec = Exec {
+        argv: &argv,
+        user: "0",
+        ..Exec::default()
+    };
+    let output = docker.exec(container, exec).await?;
+    match output.code {
+        0 => Ok(()),
+        _ => Err(HostError::new(
+            FailureKind::Other,
+            format!("remove files in container {container}"),
+            errors::condense(&output.stderr),
+        )),
+    }
+}
+
+/// Gives Grafana's `admin` another password, through a pipe. Before Grafana 9.4 the program has another name.
+pub(super) async fn reset_admin(docker: &Docker, container: &str, password: &SecretRef) -> Result<(), HostError> {
+    const SCRIPT: &str = "set -- admin reset-admin-password --password-from-stdin; \
+        if command -v grafana >/dev/null; then exec grafana cli \"$@\"; else exec grafana-cli \"$@\"; fi";
+    let password = docker.secrets.reveal(password)?;
+    let exec = Exec {
+        argv: &["sh", "-c", SCRIPT],
+        stdin: Some(password.as_bytes()),
+        ..Exec::default()
+    };
+    let output = docker.exec(container, exec).await?;
+    match output.code {
+        0 => Ok(()),
+        _ => Err(HostError::new(
+            FailureKind::Other,
+            format!("reset the password of Grafana's admin in container {container}"),
+            errors::condense(&format!("{} {}", output.stderr, output.stdout)).replace(password.as_str(), "…"),
+        )),
+    }
 }
 
 impl Docker {

@@ -217,6 +217,12 @@ impl EngineWrite for Docker {
             EngineOp::UpdateLimits { container, limits } => limits::update(self, container, limits).await,
             EngineOp::CheckConfig { container, text } => inside::check_config(self, container, text).await,
             EngineOp::CheckFiles(check) => check::files(self, check).await,
+            EngineOp::RemoveFiles {
+                container,
+                directory,
+                names,
+            } => inside::remove_files(self, container, directory, names).await,
+            EngineOp::ResetAdmin { container, password } => inside::reset_admin(self, container, password).await,
             EngineOp::RecoverPasswords {
                 container,
                 path,

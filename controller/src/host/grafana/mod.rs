@@ -46,6 +46,17 @@ impl Grafana {
             GrafanaAuth::Token(token) => Credentials::Bearer(secret(token)?),
         })
     }
+
+    /// Whether a generated password is gone, which nobody can ever tell again.
+    fn is_lost(&self, target: &GrafanaTarget) -> bool {
+        match &target.auth {
+            GrafanaAuth::User {
+                password: password @ SecretRef::Generated { .. },
+                ..
+            } => self.secrets.peek(password) == Ok(None),
+            GrafanaAuth::User { .. } | GrafanaAuth::Token(_) => false,
+        }
+    }
 }
 
 impl fmt::Debug for Grafana {

@@ -33,6 +33,13 @@ pub(super) async fn look(grafana: &Grafana, target: &GrafanaTarget, question: &G
     let credentials = match (grafana.login(target), &closed) {
         (Ok(credentials), _) => credentials,
         (Err(_), Some(_)) => nobody,
+        (Err(_), None) if grafana.is_lost(target) => {
+            closed = Some(Closed {
+                why: "nobody knows the password any more".to_owned(),
+                is_refusal: true,
+            });
+            nobody
+        }
         (Err(error), None) => {
             closed = Some(Closed::by(error.to_string()));
             nobody
@@ -187,6 +194,7 @@ fn dashboard(answer: &Value) -> Option<DashboardSeen> {
         folder_title: text(meta, "folderTitle"),
         updated_by: text(meta, "updatedBy"),
         provisioned: is_provisioned.then(|| text(meta, "provisionedExternalId")),
+        has_file: is_provisioned || !text(meta, "provisionedExternalId").is_empty(),
     })
 }
 

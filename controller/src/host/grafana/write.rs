@@ -67,15 +67,7 @@ fn request(op: &GrafanaOp) -> (Method, String, Option<Value>) {
 }
 
 fn datasource(uid: &str, settings: &Datasource, version: Option<i64>) -> Value {
-    let mut body = json!({
-        "uid": uid,
-        "name": settings.name,
-        "type": settings.plugin,
-        "access": "proxy",
-        "url": settings.url,
-        "isDefault": settings.is_default,
-        "jsonData": settings.json_data,
-    });
+    let mut body = settings.fields(uid);
     if let Some(version) = version {
         body["version"] = json!(version);
     }

@@ -1,12 +1,14 @@
 //! What the containers look like when all is well. Pure.
 
+mod grafana;
+
 use std::collections::BTreeMap;
 
 use super::conf::{self, Target, Targets};
-use super::monitor::{ALERTMANAGER, GRAFANA, Monitor, PROMETHEUS, ROLE};
+use super::monitor::{ALERTMANAGER, Monitor, PROMETHEUS, ROLE};
 use super::plan::View;
 use super::spec::RedisServer;
-use super::{content, queries, rules};
+use super::{queries, rules};
 use crate::converge::Piece;
 use crate::converge::files::marked;
 use crate::kinds::password;
@@ -16,8 +18,6 @@ use crate::model::plan::Delivery;
 
 /// The user that all of it runs as: `nobody` in the images.
 const USER: &str = "65534:65534";
-/// The user of Grafana's image. Its group is root's, which all of its files belong to.
-const GRAFANA_USER: &str = "472:0";
 /// Seconds that Prometheus may take to write down what it has in memory.
 const PROMETHEUS_GRACE_SECS: i64 = 60;
 /// Seconds that the others may take to stop.
@@ -35,7 +35,7 @@ pub fn network(monitor: &Monitor) -> NamedSpec {
 pub fn pieces(view: &View<'_>) -> Vec<Piece> {
     let mut pieces = vec![prometheus(view)];
     pieces.extend(alertmanager(view));
-    pieces.extend(grafana(view));
+    pieces.extend(grafana::piece(view));
     for (cluster, face) in view.clusters() {
         pieces.extend(
             face.members
@@ -221,46 +221,6 @@ fn alertmanager_files(view: &View<'_>) -> Vec<FileSpec> {
     files.collect()
 }
 
-/// A Grafana of our own. What it holds is put there through its API: what it reads from files it lets nobody change, us
-/// included.
-fn grafana(view: &View<'_>) -> Option<Piece> {
-    let spec = view.monitor.spec.grafana.as_ref().filter(|spec| spec.url.is_none())?;
-    let password = format!("{}/admin.password", conf::DIRECTORY);
-    let root = format!("http://{}:{}/", view.monitor.reached_at(), spec.port);
-    let env = [
-        ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false"),
-        ("GF_ANALYTICS_REPORTING_ENABLED", "false"),
-        ("GF_SECURITY_ADMIN_PASSWORD__FILE", &password),
-        ("GF_SECURITY_ADMIN_USER", "admin"),
-        ("GF_SERVER_ROOT_URL", &root),
-        ("GF_USERS_ALLOW_SIGN_UP", "false"),
-    ];
-    let port = (spec.port, conf::GRAFANA_PORT);
-    let container = ContainerSpec {
-        // Its own: it looks for the password file.
-        entrypoint: vec!["/run.sh".to_owned()],
-        user: GRAFANA_USER.to_owned(),
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        volume: Some(volume(view, GRAFANA)),
-        mount: "/var/lib/grafana".to_owned(),
-        ..container(view, GRAFANA, &spec.image, view.monitor.limits(GRAFANA), Some(port))
-    };
-    let secret = Placeholder {
-        token: "{password}".to_owned(),
-        secret: content::admin_password(view.monitor, spec),
-        escape: Escape::None,
-    };
-    let file = FileSpec {
-        mode: 0o600,
-        secrets: vec![secret],
-        ..FileSpec::plain("admin.password", "{password}".to_owned())
-    };
-    let mut piece = piece(view, GRAFANA, container, vec![file]);
-    piece.delivery.owner = GRAFANA_USER.to_owned();
-    piece.port_field = "spec.grafana.port";
-    Some(piece)
-}
-
 fn postgres_exporter(view: &View<'_>, cluster: &str, network: &str, member: &FaceMember) -> Piece {
     let spec = &view.monitor.spec.exporters.postgres;
     let name = Monitor::exporter(cluster, &member.name);
@@ -354,6 +314,7 @@ fn piece(view: &View<'_>, member: &str, container: ContainerSpec, files: Vec<Fil
         container,
         networks: Vec::new(),
         read_at_start: Vec::new(),
+        exclusive: Vec::new(),
         restart_asked_at: view.memory.restarts.get(member).copied(),
         port_field: "",
     }

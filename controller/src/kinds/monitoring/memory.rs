@@ -24,6 +24,8 @@ pub struct Memory {
     pub grafana: Remembered,
     /// The configuration that Prometheus was asked to read last.
     pub reload: Option<Reload>,
+    /// When the password of Grafana's administrator was set last, in seconds since the epoch.
+    pub admin_set_at: Option<i64>,
     /// The members whose files were put right after they may have read wrong ones.
     pub unread: BTreeSet<String>,
 }
@@ -67,6 +69,8 @@ pub enum Change {
     Read(String),
     /// Prometheus was asked to read a configuration.
     Reloading(String, i64),
+    /// The password of Grafana's administrator was set.
+    AdminSet(i64),
     /// Something is kept in Grafana, or not any more.
     Kept(Kept),
     /// Members are to be restarted.
@@ -106,6 +110,7 @@ impl Memory {
                     at: *at,
                 });
             }
+            Change::AdminSet(at) => self.admin_set_at = Some(*at),
             Change::Kept(kept) => self.grafana.apply(kept),
             Change::Restart(members, at) => {
                 let asked = members.iter().map(|member| (member.clone(), *at));
@@ -126,6 +131,7 @@ impl fmt::Display for Change {
             Change::Unread(member) => write!(f, "{member} has to read its files again"),
             Change::Read(member) => write!(f, "{member} reads its files"),
             Change::Reloading(mark, _) => write!(f, "configuration {mark} is being read"),
+            Change::AdminSet(_) => write!(f, "the password of admin was set"),
             Change::Kept(kept) => write!(f, "{} {} is kept", kept.what.word(), kept.uid),
             Change::Restart(members, _) => write!(f, "{} shall restart", members.join(", ")),
         }

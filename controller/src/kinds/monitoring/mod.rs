@@ -130,6 +130,7 @@ impl Kind for Monitoring {
             Change::Port(..)
             | Change::Release(_)
             | Change::Kept(_)
+            | Change::AdminSet(_)
             | Change::Unread(_)
             | Change::Read(_)
             | Change::Reloading(..) => false,

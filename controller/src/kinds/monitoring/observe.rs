@@ -127,10 +127,13 @@ pub async fn observe<R: Reads>(
         now: look.now,
     };
     if let (Some(target), Some(spec)) = (grafana.grafana_target(), &monitor.spec.grafana) {
-        let question = content::content(monitor, spec).question(&memory.grafana);
+        let question = content::content(monitor, spec).question(&memory.grafana, spec.url.is_none());
+        let is_news = memory.admin_set_at.is_some_and(|at| before.grafana_at <= at);
         let refused = before.grafana.as_ref().filter(|seen| seen.refused.is_some());
         (observed.grafana, observed.grafana_at) = match refused {
-            Some(seen) if look.now - before.grafana_at < REFUSED_SECS => (Some(seen.clone()), before.grafana_at),
+            Some(seen) if look.now - before.grafana_at < REFUSED_SECS && !is_news => {
+                (Some(seen.clone()), before.grafana_at)
+            }
             Some(_) | None => (Some(host.grafana(&target, &question).await), look.now),
         };
     }

@@ -32,6 +32,8 @@ impl fmt::Display for EngineOp {
                 let names: Vec<&str> = check.files.iter().map(|f| f.name.as_str()).collect();
                 write!(f, "check {}", names.join(", "))
             }
+            EngineOp::RemoveFiles { names, .. } => write!(f, "remove {}", names.join(", ")),
+            EngineOp::ResetAdmin { .. } => write!(f, "reset the password of admin"),
             EngineOp::RecoverPasswords { .. } => write!(f, "recover lost passwords"),
             EngineOp::PromoteInside(_) => write!(f, "promote through its socket"),
             EngineOp::ResetPassword { role, .. } => write!(f, "reset the password of role {role}"),

@@ -126,8 +126,8 @@ impl Board {
 }
 
 impl Content {
-    /// What has to be looked at: what is wanted, and what was kept before.
-    pub fn question(&self, remembered: &Remembered) -> GrafanaQuestion {
+    /// What has to be looked at: what is wanted, what was kept before, and in a Grafana `of_our_own` whatever has our tag.
+    pub fn question(&self, remembered: &Remembered, of_our_own: bool) -> GrafanaQuestion {
         let uids = |wanted: BTreeSet<String>, kept: &BTreeMap<String, String>| {
             wanted
                 .into_iter()
@@ -138,7 +138,7 @@ impl Content {
             datasources: self.datasources.keys().cloned().collect(),
             folders: self.folders.keys().cloned().collect(),
             dashboards: uids(self.dashboards.keys().cloned().collect(), &remembered.dashboards),
-            tagged: remembered.dashboards.is_empty(),
+            tagged: of_our_own,
         }
     }
 }

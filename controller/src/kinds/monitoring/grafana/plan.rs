@@ -43,7 +43,7 @@ pub struct GrafanaPlan {
     pub remember: Vec<Kept>,
     /// Why less than everything is done.
     pub notes: Vec<Note>,
-    /// Dashboards with our tag that are neither wanted nor remembered: another agent's, or left from before memory was
+    /// Dashboards with our tag that are neither wanted nor remembered: somebody's copies, or left from before memory was
     /// lost. They are left alone; only known where they were searched for.
     pub strays: Vec<String>,
 }
@@ -109,13 +109,15 @@ fn forget(wanted: &Content, seen: &GrafanaSeen, remembered: &Remembered, plan: &
     }
 }
 
-/// A dashboard goes when its wish goes. Without our tag somebody has made it their own.
+/// A dashboard goes when its wish goes. Without our tag somebody has made it their own; what Grafana has from a file it lets
+/// nobody delete (`dashboards.ErrDashboardCannotDeleteProvisionedDashboard`), and removes soon after the file is gone.
 fn abandon(uid: &str, seen: Seen<&DashboardSeen>, plan: &mut GrafanaPlan) {
     let forget = Kept::no_more(What::Dashboard, uid);
     match seen {
         Seen::Unknown(_) => {}
         Seen::Absent => plan.remember.push(forget),
         Seen::Known(live) if !has_tag(&live.json, TAG) || live.provisioned.is_some() => plan.remember.push(forget),
+        Seen::Known(live) if live.has_file => {}
         Seen::Known(live) => plan.chains.push(vec![Step {
             what: What::Dashboard,
             op: GrafanaOp::DeleteDashboard {

@@ -110,6 +110,7 @@ impl World {
                     version: next(version),
                     updated_by: "admin".to_owned(),
                     provisioned: None,
+                    has_file: false,
                 };
                 self.seen.dashboards.insert(uid, Seen::Known(seen));
             }
@@ -268,6 +269,12 @@ fn what_is_wanted_no_more_goes_only_if_it_is_known_to_be_ours() {
     let mut taken_over = world.clone();
     insta::assert_snapshot!(world.plan_settles(), @"delete dashboard PostgreSQL, because it is not wanted any more");
     assert!(world.remembered.dashboards.is_empty() && world.remembered.folders.is_empty());
+    let mut from_a_file = taken_over.clone();
+    from_a_file.dashboard(|live| live.has_file = true);
+    insta::assert_snapshot!(from_a_file.plan_settles(), @"nothing to do");
+    from_a_file.seen.dashboards.insert("pg".to_owned(), Seen::Absent);
+    from_a_file.carry_out();
+    assert!(from_a_file.remembered.dashboards.is_empty(), "it went with its file");
     taken_over.dashboard(|live| live.json["tags"] = json!(["mine"]));
     let mut unseen = taken_over.clone();
     insta::assert_snapshot!(taken_over.plan_settles(), @"nothing to do");

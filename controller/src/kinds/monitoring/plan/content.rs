@@ -4,22 +4,34 @@ use super::super::content;
 use super::super::grafana::{self, Note};
 use super::super::memory::Change;
 use super::super::monitor::GRAFANA;
+use super::super::spec::Grafana;
 use super::View;
 use crate::model::Seen;
-use crate::model::plan::{Action, Op, Plan};
+use crate::model::plan::{Action, EngineOp, Op, Plan};
+
+/// For how long five wrong passwords lock a user, in seconds.
+const LOCKED_SECS: i64 = 300;
 
 /// Puts right what is not as it is wanted.
 pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
     let (Some(spec), Some(seen)) = (&view.monitor.spec.grafana, &view.observed.grafana) else {
         return;
     };
-    // While it starts it answers nobody, which is known.
-    if plan.touches(GRAFANA) {
+    // While it starts it answers nobody, which is known. New files are no reason to wait.
+    let is_delivery = |op: &Op<Change>| matches!(op, Op::Engine(EngineOp::Deliver(_) | EngineOp::RemoveFiles { .. }));
+    let is_busy = |action: &Action<Change>| action.subject == GRAFANA && !is_delivery(&action.op);
+    if plan.actions().any(is_busy) {
         return;
     }
     let Some(target) = view.grafana_target() else {
         return;
     };
+    if seen.refused.is_some()
+        && let Some(steps) = let_us_in(view, spec)
+    {
+        plan.chain(steps);
+        return;
+    }
     let wanted = content::content(view.monitor, spec);
     let worked_out = grafana::plan(&wanted, seen, &view.memory.grafana);
     for chain in worked_out.chains {
@@ -47,6 +59,28 @@ pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
     }
 }
 
+/// A Grafana of our own takes the wanted password at its first start only: a manifest that names another one, a state
+/// directory that was lost and somebody who changed it there all leave us outside. Not again while it may have us locked out
+/// for wrong passwords in spite of the right one.
+fn let_us_in(view: &View<'_>, spec: &Grafana) -> Option<Vec<Action<Change>>> {
+    let name = view.monitor.container_name(GRAFANA);
+    let container = view.observed.objects.container(&name).filter(|_| spec.url.is_none())?;
+    let was_set_at = view.memory.admin_set_at;
+    if was_set_at.is_some_and(|at| view.observed.grafana_at - at < LOCKED_SECS) {
+        return None;
+    }
+    let reset = EngineOp::ResetAdmin {
+        container: container.id.clone(),
+        password: content::admin_password(view.monitor, spec),
+    };
+    let cause = "Grafana does not let us in with the wanted one";
+    let note = Op::Remember(Change::AdminSet(view.now));
+    Some(vec![
+        Action::engine(GRAFANA, reset, cause),
+        Action::new(GRAFANA, note, "it was set"),
+    ])
+}
+
 /// Whether all is there, and if not, why.
 pub fn standing(view: &View<'_>) -> Option<(bool, &'static str, String)> {
     let spec = view.monitor.spec.grafana.as_ref()?;
@@ -63,7 +97,11 @@ pub fn standing(view: &View<'_>) -> Option<(bool, &'static str, String)> {
         (_, None) if steps > 0 => (false, "Restoring", format!("{steps} things are not as wanted")),
         (_, None) => {
             let count = wanted.dashboards.len();
-            (true, "InSync", format!("{count} dashboards are as wanted"))
+            let copies = match plan.strays.as_slice() {
+                [] => String::new(),
+                strays => format!("; copies, with our tag, that are left alone: {}", strays.join(", ")),
+            };
+            (true, "InSync", format!("{count} dashboards are as wanted{copies}"))
         }
     })
 }

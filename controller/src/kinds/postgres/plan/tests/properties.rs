@@ -74,6 +74,8 @@ fn touched(op: &EngineOp) -> Option<&str> {
         | EngineOp::UpdateLimits { container, .. }
         | EngineOp::CheckConfig { container, .. }
         | EngineOp::CheckFiles(FileCheck { container, .. })
+        | EngineOp::RemoveFiles { container, .. }
+        | EngineOp::ResetAdmin { container, .. }
         | EngineOp::RecoverPasswords { container, .. }
         | EngineOp::ResetPassword { container, .. } => Some(container),
     }
