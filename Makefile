@@ -53,6 +53,8 @@ mutants: ## Change the product for the worse, one rule at a time: the simulated 
 	@cargo test --quiet --locked --package reconciler --test mutants -- $(MUTANTS)
 
 bench: ## Measure switchovers, restarts and the agent's own cost
+	@tests/images/get 17
+	@tests/images/monitoring
 	@cargo bench --workspace --locked --bench bench
 
 bench-peers: ## Measure this product beside Patroni, pg_auto_failover and a script, in one run (ROUNDS=10 KILLS=3)

@@ -1,13 +1,13 @@
 //! What the agent costs and how fast it is: each figure beside its limit, or beside the bare recipe of the same run.
 //!
 //! `cargo bench --bench bench [-- [--quick] [--log FILE] SECTION...]`; the sections are edit, idle, kill, switchover,
-//! reseed, size and scale, and all of them when none is named. `--quick` makes few rounds, `--log` keeps the agent's log.
+//! reseed, size, dashboard and scale, and all of them when none is named. `--quick` makes few rounds, `--log` keeps the agent's log.
 //!
 //! Nothing is asserted: a shared machine is slow at times. The exit code is 1 only when a run could not be made.
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | `edit`, `idle`, `kill`, `switchover`, `reseed`, `size`, `scale` | one section each |
+//! | `edit`, `idle`, `kill`, `switchover`, `reseed`, `size`, `dashboard`, `scale` | one section each |
 //! | `place` | the temporary directory, the agent's process, and the end of all that was made |
 //! | `live` | the agent and its cluster, as a user has them |
 //! | `bare`, `script.sh` | two servers without an agent, for the bare recipe |
@@ -17,6 +17,7 @@
 
 #[allow(dead_code, reason = "shared with the comparison in peers/")]
 mod bare;
+mod dashboard;
 mod edit;
 mod engine;
 mod idle;
@@ -56,13 +57,14 @@ type Failure = Box<dyn std::error::Error>;
 type Done<T> = Result<T, Failure>;
 
 /// The sections in their order, and whether each needs the engine.
-const SECTIONS: [(&str, bool); 7] = [
+const SECTIONS: [(&str, bool); 8] = [
     ("edit", true),
     ("idle", true),
     ("kill", true),
     ("switchover", true),
     ("reseed", true),
     ("size", true),
+    ("dashboard", true),
     ("scale", false),
 ];
 
@@ -152,6 +154,7 @@ async fn sections(options: &Options, place: &Place) -> Done<()> {
             ("switchover", Some(live)) => switchover::run(live).await?,
             ("reseed", Some(live)) => reseed::run(live).await?,
             ("size", Some(live)) => size::run(live).await?,
+            ("dashboard", Some(live)) => dashboard::run(live).await?,
             _ => scale::run(options.quick).await?,
         };
         println!("{table}");
