@@ -108,7 +108,7 @@ fn drift_inside_a_database_is_taken_back() {
         "-c",
         "echo 'work_mem = 9MB' >> /etc/reconciler/postgresql.conf",
     ]);
-    world.wait_event("postgresql.conf differ");
+    world.wait_event("somebody changed postgresql.conf");
 
     // The slot can only be dropped while nobody uses it.
     docker(&["pause", &world.container("replica-1")]);

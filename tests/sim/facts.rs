@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reconciler::converge::files::is_earlier;
 use reconciler::host::Secrets;
 use reconciler::model::Lsn;
 use reconciler::model::postgres::{ControlState, PgFacts, PgQuestion, RoleFacts, SlotFacts, StandbyFacts};
@@ -54,6 +55,17 @@ impl World {
             version: 170_000,
             file_hashes: hashes
                 .filter_map(|name| Some((name.clone(), container.files.get(name)?.hash.clone())))
+                .collect(),
+            files_ours: question
+                .files
+                .iter()
+                .filter(|name| {
+                    container
+                        .files
+                        .get(*name)
+                        .is_some_and(|file| is_earlier(name, Some(file.text.as_bytes())))
+                })
+                .cloned()
                 .collect(),
             reload_due: container.conf_version() > server.loaded_version,
             pending_restart: conf::pending(&server.at_start, &server.loaded),

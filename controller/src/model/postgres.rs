@@ -1,6 +1,6 @@
 //! What is seen of a PostgreSQL server, and the statements that are sent to one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,8 @@ pub struct PgFacts {
     pub version: u32,
     /// The SHA-256 of each delivered file, as the server reads it now; a missing file is missing here.
     pub file_hashes: BTreeMap<String, String>,
+    /// The delivered files with a mark that fits the text before it: nobody else has written in them.
+    pub files_ours: BTreeSet<String>,
     /// Whether a delivered file changed after the server last loaded its configuration.
     pub reload_due: bool,
     /// Parameters that wait for a restart.

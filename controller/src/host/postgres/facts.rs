@@ -1,6 +1,6 @@
 //! Makes facts of a server's answer. Pure, except that verifiers are remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,7 @@ struct Answer {
     replay_lag_secs: i64,
     version: u32,
     file_hashes: BTreeMap<String, String>,
+    files_ours: BTreeSet<String>,
     reload_due: bool,
     pending_restart: Vec<String>,
     auto_conf: BTreeMap<String, String>,
@@ -102,6 +103,7 @@ pub fn read(
         replay_lag_secs: answer.replay_lag_secs,
         version: answer.version,
         file_hashes: answer.file_hashes,
+        files_ours: answer.files_ours,
         reload_due: answer.reload_due,
         pending_restart: answer.pending_restart,
         auto_conf: answer.auto_conf.into_iter().map(without_password).collect(),

@@ -50,6 +50,12 @@ file as materialized (
          lateral pg_stat_file(directory || '/' || name, true)
     where size is not null
 ),
+content as materialized (
+    select name, bytes, substring(bytes from 1 for greatest(position(mark in bytes) - 1, 0)) as body, mark
+    from (select name, pg_read_binary_file(path, 0, size, true) as bytes from file) as read,
+         convert_to(E'\n# reconciler ', 'UTF8') as mark
+    where bytes is not null
+),
 setting as materialized (
     select sourcefile, sourceline, seqno, name, setting, error
     from pg_file_settings
@@ -64,7 +70,8 @@ waiting as materialized (
 ),
 -- File times have whole seconds. A file that changed in the very second of the last load counts as loaded: else every
 -- start and every delivery would be followed by a needless reload.
--- `reconciler.revision`, where the file sets it, has no such blind second.
+-- `reconciler.revision` has no such blind second. A session reads the files itself at its first command after a reload, and
+-- shows what it found then; a new one shows what the postmaster has.
 changed as materialized (
     select exists (select from file, server
                    where name in ('postgresql.conf', 'pg_hba.conf') and change > date_trunc('second', loaded))
@@ -108,9 +115,11 @@ select jsonb_build_object(
         else 0 end,
     'version', current_setting('server_version_num')::int,
     'file_hashes', coalesce((
-        select jsonb_object_agg(name, hash)
-        from (select name, encode(sha256(pg_read_binary_file(path, 0, size, true)), 'hex') as hash from file) as hashed
-        where hash is not null), '{}'),
+        select jsonb_object_agg(name, encode(sha256(bytes), 'hex')) from content), '{}'),
+    'files_ours', coalesce((
+        select jsonb_agg(name)
+        from content
+        where bytes = body || mark || convert_to(left(encode(sha256(body), 'hex'), 12) || E'\n', 'UTF8')), '[]'),
     'reload_due', (select since_load from changed) and not exists (select from hopeless),
     'pending_restart', coalesce((select jsonb_agg(name order by name) from waiting where pending_restart), '[]'),
     'auto_conf', coalesce((

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::spec::Scalar;
+use crate::model::container::short_hash;
 
 /// Where the delivered files live in a container.
 pub const DIRECTORY: &str = "/etc/reconciler";
@@ -170,6 +171,15 @@ pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> 
         let _ = writeln!(text, "{name} = {value}");
     }
     text
+}
+
+/// The same with a setting that changes whenever one of the two files does: a server that shows another value has not read
+/// them. The times of files and loads, which have whole seconds, do not tell that of two changes within one.
+pub fn with_revision(mut conf: String, hba: &str) -> String {
+    let revision = short_hash(format!("{conf}{hba}").as_bytes());
+    // Writing to a String cannot fail.
+    let _ = writeln!(conf, "reconciler.revision = {}", quote(&revision));
+    conf
 }
 
 /// The connection string of a base backup. The WAL that it streams beside the copy counts as flushed, but is gone with

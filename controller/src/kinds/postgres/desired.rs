@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cluster::Cluster;
 use super::conf::{self, Following, Frame};
 use super::memory::Settings;
+use crate::converge::files::marked;
 use crate::model::container::{
     ContainerSpec, Escape, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, SourceSpec, short_hash,
 };
@@ -175,16 +176,15 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
         floor: inputs.floor.clone(),
         sync_names: inputs.sync_names.clone(),
     };
+    let hba = conf::pg_hba_conf(&inputs.settings.hba);
+    let conf = conf::postgresql_conf(&inputs.settings.parameters, &frame);
     let mut files = vec![
-        FileSpec::plain("pg_hba.conf", conf::pg_hba_conf(&inputs.settings.hba)),
-        FileSpec::plain(
-            "postgresql.conf",
-            conf::postgresql_conf(&inputs.settings.parameters, &frame),
-        ),
+        marked("pg_hba.conf", &hba),
+        marked("postgresql.conf", &conf::with_revision(conf, &hba)),
         FileSpec::plain("role", format!("{}\n", inputs.role.word())),
         FileSpec::plain("slot", conf::slot_name(inputs.member)),
         FileSpec::plain("source", conf::seed_conninfo(&following)),
-        FileSpec::plain("start", include_str!("start.sh").to_owned()),
+        marked("start", include_str!("start.sh")),
         pgpass(cluster),
     ];
     if inputs.role == Role::Rewind {
