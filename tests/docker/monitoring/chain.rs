@@ -7,16 +7,34 @@ use super::station::{Station, get};
 use crate::world::{METRICS, run};
 use reconciler::kinds::monitoring::dashboards;
 
-/// What the two generations of exporters, the agent and Redis have to answer.
-fn assert_every_expression_has_an_answer(test: &str, server: &str, image: &str) {
+/// Who plays together.
+struct Cast {
+    postgres: &'static str,
+    postgres_exporter: &'static str,
+    redis_exporter: &'static str,
+    prometheus: &'static str,
+    alertmanager: &'static str,
+}
+
+const BY_DEFAULT: Cast = Cast {
+    postgres: "postgres:17",
+    postgres_exporter: "quay.io/prometheuscommunity/postgres-exporter:v0.17.1",
+    redis_exporter: "oliver006/redis_exporter:v1.69.0",
+    prometheus: "prom/prometheus:v2.53.3",
+    alertmanager: "prom/alertmanager:v0.28.1",
+};
+
+/// What exporters, the agent and Redis have to answer.
+fn assert_every_expression_has_an_answer(test: &str, cast: &Cast) {
     let mut station = Station::new(test, 1);
-    station.world.spec["image"] = json!(server);
+    station.world.spec["image"] = json!(cast.postgres);
+    station.spec["prometheus"]["image"] = json!(cast.prometheus);
     let (server, network) = station.redis(&[]);
-    station.spec["exporters"]["redis"] = json!({"servers": [
+    station.spec["exporters"]["redis"] = json!({"image": cast.redis_exporter, "servers": [
         {"name": "cache", "address": format!("{server}:6379"), "network": network},
     ]});
-    station.spec["exporters"]["postgres"]["image"] = json!(image);
-    station.spec["alertmanager"] = json!({"port": station.world.base_port + 13});
+    station.spec["exporters"]["postgres"]["image"] = json!(cast.postgres_exporter);
+    station.spec["alertmanager"] = json!({"image": cast.alertmanager, "port": station.world.base_port + 13});
     station.world.spec["parameters"]["shared_preload_libraries"] = json!("pg_stat_statements");
     station.world.spec["databases"] = json!([{"name": "postgres", "extensions": ["pg_stat_statements"]}]);
     station.start();
@@ -53,7 +71,11 @@ fn assert_every_expression_has_an_answer(test: &str, server: &str, image: &str) 
             && s.rules().len() > 30
     });
     let failed = station.query("pg_exporter_last_scrape_error != 0");
-    assert!(failed.is_empty(), "queries that {server} does not take: {failed:?}");
+    assert!(
+        failed.is_empty(),
+        "queries that {} does not take: {failed:?}",
+        cast.postgres
+    );
     let firing = station.query(r#"ALERTS{alertstate="firing", alertname!="Watchdog"}"#);
     assert!(firing.is_empty(), "{firing:?}");
 }
@@ -86,22 +108,31 @@ fn missing_metrics(station: &Station) -> Vec<String> {
     asked.into_iter().filter(is_missing).map(str::to_owned).collect()
 }
 
-const NEWER: &str = "quay.io/prometheuscommunity/postgres-exporter:v0.17.1";
-const OLDER: &str = "quay.io/prometheuscommunity/postgres-exporter:v0.11.1";
-
 #[test]
-fn every_panel_and_rule_has_an_answer_from_postgresql_18_and_the_newer_exporters() {
-    assert_every_expression_has_an_answer("newest", "postgres:18", NEWER);
+fn every_panel_and_rule_has_an_answer_from_the_latest_of_all() {
+    let latest = Cast {
+        postgres: "postgres:18",
+        postgres_exporter: "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
+        redis_exporter: "oliver006/redis_exporter:v1.86.0",
+        prometheus: "prom/prometheus:v3.5.3",
+        alertmanager: "prom/alertmanager:v0.33.1",
+    };
+    assert_every_expression_has_an_answer("latest", &latest);
 }
 
 #[test]
-fn every_panel_and_rule_has_an_answer_from_postgresql_17_and_the_older_exporters() {
-    assert_every_expression_has_an_answer("mixed", "postgres:17", OLDER);
+fn every_panel_and_rule_has_an_answer_from_what_manifests_name_by_default() {
+    assert_every_expression_has_an_answer("default", &BY_DEFAULT);
 }
 
 #[test]
-fn every_panel_and_rule_has_an_answer_from_postgresql_15_and_the_newer_exporters() {
-    assert_every_expression_has_an_answer("oldest", "postgres:15", NEWER);
+fn every_panel_and_rule_has_an_answer_from_the_older_exporters() {
+    let older = Cast {
+        postgres: "postgres:15",
+        postgres_exporter: "quay.io/prometheuscommunity/postgres-exporter:v0.11.1",
+        ..BY_DEFAULT
+    };
+    assert_every_expression_has_an_answer("older", &older);
 }
 
 #[test]
