@@ -2,7 +2,7 @@
 
 use postgres_protocol::password::scram_sha_256;
 
-use super::{Docker, Exec, errors};
+use super::{Docker, Exec, ExecOutput, errors};
 use crate::host::{FailureKind, HostError, Secrets};
 use crate::model::SecretRef;
 
@@ -66,14 +66,7 @@ pub(super) async fn remove_files(
         ..Exec::default()
     };
     let output = docker.exec(container, exec).await?;
-    match output.code {
-        0 => Ok(()),
-        _ => Err(HostError::new(
-            FailureKind::Other,
-            format!("remove files in container {container}"),
-            errors::condense(&output.stderr),
-        )),
-    }
+    done(&output, format!("remove files in container {container}"))
 }
 
 /// Gives Grafana's `admin` another password, through a pipe. Before Grafana 9.4 the program has another name.
@@ -87,13 +80,22 @@ pub(super) async fn reset_admin(docker: &Docker, container: &str, password: &Sec
         ..Exec::default()
     };
     let output = docker.exec(container, exec).await?;
+    let output = ExecOutput {
+        stdout: output.stdout.replace(password.as_str(), "…"),
+        stderr: output.stderr.replace(password.as_str(), "…"),
+        ..output
+    };
+    done(&output, format!("reset the password of Grafana's admin in container {container}"))
+}
+
+/// What a program of the image said, if it failed.
+fn done(output: &ExecOutput, what: String) -> Result<(), HostError> {
     match output.code {
         0 => Ok(()),
-        _ => Err(HostError::new(
-            FailureKind::Other,
-            format!("reset the password of Grafana's admin in container {container}"),
-            errors::condense(&format!("{} {}", output.stderr, output.stdout)).replace(password.as_str(), "…"),
-        )),
+        _ => {
+            let said = format!("{} {}", output.stderr, output.stdout);
+            Err(HostError::new(FailureKind::Other, what, errors::condense(&said)))
+        }
     }
 }
 
