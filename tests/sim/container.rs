@@ -1,7 +1,8 @@
 //! A container and the process in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use reconciler::converge::files::is_earlier;
 use reconciler::model::container::{ContainerObserved, ContainerSpec, HealthSpec, RunState};
 use reconciler::model::labels;
 
@@ -166,6 +167,22 @@ impl Container {
     /// A delivered file's text.
     pub fn text(&self, file: &str) -> &str {
         self.files.get(file).map_or("", |file| file.text.trim())
+    }
+
+    /// What the server says of the files that it was asked for.
+    pub fn hashes(&self, names: &[String]) -> BTreeMap<String, String> {
+        let found = names.iter().filter_map(|name| Some((name, self.files.get(name)?)));
+        found.map(|(name, file)| (name.clone(), file.hash.clone())).collect()
+    }
+
+    /// The files among them that are as they were delivered, now or earlier.
+    pub fn files_ours(&self, names: &[String]) -> BTreeSet<String> {
+        let text = |name: &str| self.files.get(name).map(|file| file.text.as_bytes());
+        names
+            .iter()
+            .filter(|name| is_earlier(name, text(name)))
+            .cloned()
+            .collect()
     }
 
     /// The version of the delivered configuration.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use reconciler::converge::files::is_earlier;
 use reconciler::host::Secrets;
 use reconciler::model::Lsn;
 use reconciler::model::postgres::{ControlState, PgFacts, PgQuestion, RoleFacts, SlotFacts, StandbyFacts};
@@ -28,7 +27,6 @@ impl World {
             self.wal.end(self.wal.cut(data.place, data.replayed)),
         );
         let catalog = &self.catalogs[data.catalog];
-        let hashes = question.files.iter();
         let mut facts = PgFacts {
             system_identifier: data.system_identifier,
             in_recovery: server.in_recovery,
@@ -53,20 +51,8 @@ impl World {
             receiver_streaming: server.link.is_some(),
             replay_lag_secs: 0,
             version: 170_000,
-            file_hashes: hashes
-                .filter_map(|name| Some((name.clone(), container.files.get(name)?.hash.clone())))
-                .collect(),
-            files_ours: question
-                .files
-                .iter()
-                .filter(|name| {
-                    container
-                        .files
-                        .get(*name)
-                        .is_some_and(|file| is_earlier(name, Some(file.text.as_bytes())))
-                })
-                .cloned()
-                .collect(),
+            file_hashes: container.hashes(&question.files),
+            files_ours: container.files_ours(&question.files),
             reload_due: container.conf_version() > server.loaded_version,
             pending_restart: conf::pending(&server.at_start, &server.loaded),
             auto_conf: data.auto_conf.clone(),

@@ -85,7 +85,10 @@ pub(super) async fn reset_admin(docker: &Docker, container: &str, password: &Sec
         stderr: output.stderr.replace(password.as_str(), "…"),
         ..output
     };
-    done(&output, format!("reset the password of Grafana's admin in container {container}"))
+    done(
+        &output,
+        format!("reset the password of Grafana's admin in container {container}"),
+    )
 }
 
 /// What a program of the image said, if it failed.
