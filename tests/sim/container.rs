@@ -1,8 +1,7 @@
 //! A container and the process in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use reconciler::converge::files::is_earlier;
 use reconciler::model::container::{ContainerObserved, ContainerSpec, HealthSpec, RunState};
 use reconciler::model::labels;
 
@@ -173,16 +172,6 @@ impl Container {
     pub fn hashes(&self, names: &[String]) -> BTreeMap<String, String> {
         let found = names.iter().filter_map(|name| Some((name, self.files.get(name)?)));
         found.map(|(name, file)| (name.clone(), file.hash.clone())).collect()
-    }
-
-    /// The files among them that are as they were delivered, now or earlier.
-    pub fn files_ours(&self, names: &[String]) -> BTreeSet<String> {
-        let text = |name: &str| self.files.get(name).map(|file| file.text.as_bytes());
-        names
-            .iter()
-            .filter(|name| is_earlier(name, text(name)))
-            .cloned()
-            .collect()
     }
 
     /// The version of the delivered configuration.

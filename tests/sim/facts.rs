@@ -52,7 +52,6 @@ impl World {
             replay_lag_secs: 0,
             version: 170_000,
             file_hashes: container.hashes(&question.files),
-            files_ours: container.files_ours(&question.files),
             reload_due: container.conf_version() > server.loaded_version,
             pending_restart: conf::pending(&server.at_start, &server.loaded),
             auto_conf: data.auto_conf.clone(),

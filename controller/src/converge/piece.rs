@@ -185,7 +185,7 @@ fn create<C>(piece: &Piece, objects: &Objects, cause: &str) -> Vec<Action<C>> {
     steps
 }
 
-/// A newer image of the same name, before a container of the older one is ended.
+/// A newer image of the same name, before a container that runs is ended. What does not run is not kept down by a registry.
 fn pull<C>(piece: &Piece, pulls: Pulls) -> Option<Action<C>> {
     let op = EngineOp::PullImage(piece.container.image.clone());
     let cause = "spec.pullPolicy is Always";
@@ -265,9 +265,7 @@ fn restart<C: PartialEq>(
     if !differs(piece, container) {
         plan.chain(start(piece, Some(container), &how));
     } else if ground::image(objects, &piece.container.image, (member, pulls.missing), plan).is_some() {
-        let mut steps: Vec<Action<C>> = pull(piece, pulls).into_iter().collect();
-        steps.extend(replace(piece, objects, container, "it is not as the manifest says"));
-        plan.chain(steps);
+        plan.chain(replace(piece, objects, container, "it is not as the manifest says"));
     }
 }
 
@@ -315,7 +313,11 @@ fn tend<C>(piece: &Piece, container: &ContainerObserved, sight: Sight<'_>, plan:
 fn remove<C>(piece: &Piece, container: &ContainerObserved, found: &BTreeMap<String, Vec<u8>>, plan: &mut Plan<C>) {
     let is_wanted = |name: &str| piece.delivery.files.iter().any(|file| file.name == name);
     let is_exclusive = |name: &str| piece.exclusive.iter().any(|directory| name.starts_with(directory));
-    let names = found.keys().filter(|name| is_exclusive(name) && !is_wanted(name));
+    // A name that is no text could not be given back as it is.
+    let is_text = |name: &str| !name.contains(char::REPLACEMENT_CHARACTER);
+    let names = found
+        .keys()
+        .filter(|name| is_exclusive(name) && !is_wanted(name) && is_text(name));
     let names: Vec<String> = names.cloned().collect();
     if names.is_empty() {
         return;

@@ -88,8 +88,8 @@ pub struct PgFacts {
     pub version: u32,
     /// The SHA-256 of each delivered file, as the server reads it now; a missing file is missing here.
     pub file_hashes: BTreeMap<String, String>,
-    /// The delivered files with a mark that fits the text before it: nobody else has written in them.
-    pub files_ours: BTreeSet<String>,
+    /// The delivered files with a mark that does not fit the text before it: somebody else has written in them.
+    pub files_edited: BTreeSet<String>,
     /// Whether a delivered file changed after the server last loaded its configuration.
     pub reload_due: bool,
     /// Parameters that wait for a restart.

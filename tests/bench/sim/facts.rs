@@ -22,7 +22,6 @@ pub fn of(realm: &Realm, container: &str, question: &PgQuestion) -> Option<PgFac
         receiver_streaming: machine.is_standby() && has_primary,
         version: 170_000,
         file_hashes: hashes(machine, question),
-        files_ours: question.files.iter().cloned().collect(),
         reload_due: machine.is_reload_due,
         standby_floor: machine.floor.clone(),
         roles: realm.roles.clone(),

@@ -17,8 +17,7 @@ fn fits(facts: &PgFacts, files: &[FileSpec]) -> bool {
     let wanted = desired::watched_hashes(files);
     let seen = &facts.file_hashes;
     let same = |(name, hash): (&String, &String)| seen.get(name).is_some_and(|seen| seen.starts_with(hash));
-    let marked = wanted.keys().filter(|name| *name != "role");
-    seen.len() == wanted.len() && wanted.iter().all(same) && facts.files_ours.iter().eq(marked)
+    seen.len() == wanted.len() && wanted.iter().all(same) && facts.files_edited.is_empty()
 }
 
 pub async fn a_primary_comes_up_from_nothing<H: Host>(ground: &Ground<H>) {

@@ -167,6 +167,32 @@ fn a_grafana_that_does_not_let_the_agent_in_gets_the_wanted_password() {
 }
 
 #[test]
+fn a_data_source_that_somebody_renamed_does_not_keep_grafana_down() {
+    let mut station = station("renamed");
+    station.start();
+    station.until("all of it is there", Station::is_in_sync);
+    station.world.end_agent();
+    let path = "/api/datasources/uid/reconciler-prometheus";
+    let mut renamed = station.somebody(Method::Get, path, None);
+    renamed["name"] = json!("Mine");
+    assert_ne!(station.somebody(Method::Put, path, Some(&renamed)), Value::Null);
+    let grafana = station.container("grafana");
+    docker(&["restart", "-t", "5", &grafana]);
+    station.until("it gives up", |_| {
+        docker(&["inspect", "-f", "{{.State.ExitCode}} {{.State.Running}}", &grafana]).trim() == "1 false"
+    });
+    station.world.start_agent();
+    station.until("it runs, with the right name", |s| {
+        s.somebody(Method::Get, path, None)["name"] == "Prometheus" && s.is_in_sync()
+    });
+    let started = station.started_at(&grafana);
+    docker(&["restart", "-t", "5", &grafana]);
+    station.until("it starts again", |s| {
+        s.started_at(&grafana) != started && s.is_in_sync()
+    });
+}
+
+#[test]
 fn a_password_that_somebody_changed_in_grafana_is_set_back() {
     let mut station = station("changed");
     station.start();

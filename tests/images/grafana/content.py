@@ -241,7 +241,8 @@ def provision_datasources():
     for file in files("datasources"):
         for one in file.get("datasources") or []:
             one["uid"] = one.get("uid") or slug(one["name"])
-            put_datasource(one, one["uid"] if one["uid"] in STATE["datasources"] else None, not one.get("editable"))
+            known = next((old["uid"] for old in STATE["datasources"].values() if old["name"] == one["name"]), None)
+            put_datasource(one, known, not one.get("editable"))
     return {"message": "Datasources config reloaded"}
 
 

@@ -8,7 +8,8 @@ other/health, authentication) and "Provision Grafana" (data sources, dashboards)
   * provisioned dashboards: 400 on a delete, and on a save unless their provider has `allowUiUpdates`; files are looked at
     every `updateIntervalSeconds`, taken when they differ from when they were last taken, and what has none any more is
     removed (`pkg/api/dashboard.go`, `pkg/services/provisioning/dashboards/file_reader.go`)
-  * provisioned data sources: `readOnly`, 403, unless `editable`
+  * provisioned data sources: `readOnly`, 403, unless `editable`; found by name, and the start fails when the uid is taken by
+    another name (`pkg/services/provisioning/datasources/datasources.go`)
   * folders have versions (412), titles that are unique among their siblings (409), and parents
   * search: `type`, `tag`, `query`, `limit`, `page`; it tells no version
   * the admin's password is taken from the environment at the first start only; five wrong ones lock the user for 5 minutes;
@@ -144,7 +145,10 @@ if __name__ == "__main__":
         content.write(PASSWORD, sys.stdin.read().strip())
         print("Admin password changed successfully")
         sys.exit()
-    content.provision_datasources()
+    try:
+        content.provision_datasources()
+    except Refusal as refusal:
+        sys.exit(f"Failed to start grafana. error: Datasource provisioning error: {refusal}")
     content.provision_dashboards()
     content.save()
     intervals = [p.get("updateIntervalSeconds") or 10 for file in content.files("dashboards") for p in file.get("providers") or []]

@@ -16,8 +16,8 @@ use crate::model::Seen;
 
 /// Largest file that is read.
 const MAX_FILE_BYTES: usize = 1 << 20;
-/// Most that is read of one directory.
-const MAX_DIRECTORY_BYTES: usize = 8 << 20;
+/// Most that is read of one directory: twice what a manifest's own files may have, which are put into one.
+const MAX_DIRECTORY_BYTES: usize = 16 << 20;
 /// What tar adds to one file: headers, padding, and the blocks at the end.
 const MAX_FRAME_BYTES: usize = 16 << 10;
 

@@ -1,9 +1,9 @@
 //! A Grafana's HTTP API, versions 9 to 12: looks at what is kept by uid, and puts it right. What is to be kept, and what is
 //! wrong with what is there, is decided elsewhere.
 //!
-//! No list tells a dashboard's version, so a look is one GET for each: three requests and one for each dashboard, some
-//! milliseconds each beside the database. Grafana 12 answers the same paths in front of another store; a search may lag
-//! behind there, which is why nothing is concluded from one.
+//! No list tells a dashboard's version, so a look is one GET for each: three requests, one for each dashboard,
+//! and in a Grafana of our own a search, some milliseconds each beside the database. Grafana 12 answers the same paths in
+//! front of another store; a search may lag behind there, which is why nothing is done on account of one.
 
 mod read;
 mod write;

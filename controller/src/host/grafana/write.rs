@@ -1,5 +1,5 @@
-//! Changes what a Grafana holds. Nothing is overwritten that was not seen: every change names the version that it replaces,
-//! and `overwrite`, which in Grafana 9 replaces somebody else's dashboard of the same title, is never used.
+//! Changes what a Grafana holds, through its API. Nothing is overwritten that was not seen: every change names the version
+//! that it replaces, and `overwrite`, which in Grafana 9 replaces somebody else's dashboard of the same title, is never used.
 
 use serde_json::{Value, json};
 

@@ -69,14 +69,18 @@ waiting as materialized (
     where pending_restart or name in (select name from setting where error is not null)
 ),
 -- File times have whole seconds. A file that changed in the very second of the last load counts as loaded: else every
--- start and every delivery would be followed by a needless reload.
--- `reconciler.revision` has no such blind second. A session reads the files itself at its first command after a reload, and
--- shows what it found then; a new one shows what the postmaster has.
+-- start and every delivery would be followed by a needless reload. For that second alone `reconciler.revision` tells: a new
+-- session shows the postmaster's, another one what it found itself at its first command after the last reload.
 changed as materialized (
-    select exists (select from file, server
-                   where name in ('postgresql.conf', 'pg_hba.conf') and change > date_trunc('second', loaded))
-        or exists (select from setting
-                   where name = 'reconciler.revision' and setting is distinct from current_setting(name, true)) as since_load
+    select coalesce(bool_or(change > date_trunc('second', loaded)
+        or change = date_trunc('second', loaded)
+            and exists (select from setting as ours
+                        where ours.name = 'reconciler.revision'
+                          and ours.sourcefile = directory || '/postgresql.conf'
+                          and ours.setting is distinct from current_setting('reconciler.revision', true))), false)
+        as since_load
+    from file, server, (select question ->> 'directory' as directory from asked) as place
+    where file.name in ('postgresql.conf', 'pg_hba.conf')
 ),
 -- What keeps the server from loading the file at all: an error of syntax, or a parameter that it does not know.
 -- Reloading again is of no use then, and would be tried for ever.
@@ -116,10 +120,11 @@ select jsonb_build_object(
     'version', current_setting('server_version_num')::int,
     'file_hashes', coalesce((
         select jsonb_object_agg(name, encode(sha256(bytes), 'hex')) from content), '{}'),
-    'files_ours', coalesce((
+    'files_edited', coalesce((
         select jsonb_agg(name)
         from content
-        where bytes = body || mark || convert_to(left(encode(sha256(body), 'hex'), 12) || E'\n', 'UTF8')), '[]'),
+        where position(mark in bytes) > 0
+          and bytes <> body || mark || convert_to(left(encode(sha256(body), 'hex'), 12) || E'\n', 'UTF8')), '[]'),
     'reload_due', (select since_load from changed) and not exists (select from hopeless),
     'pending_restart', coalesce((select jsonb_agg(name order by name) from waiting where pending_restart), '[]'),
     'auto_conf', coalesce((

@@ -14,7 +14,7 @@ use crate::manifest::diagnostic::Position;
 use crate::manifest::folders::Complaint;
 use crate::model::SecretRef;
 use crate::model::container::short_hash;
-use crate::model::grafana::{Datasource, GrafanaAuth, GrafanaTarget};
+use crate::model::grafana::{Datasource, GrafanaAuth, GrafanaTarget, title_of};
 
 /// The folder of a manifest that holds users' dashboards.
 const USERS: &str = "dashboards";
@@ -139,14 +139,28 @@ pub fn complaint(name: &str, text: &str) -> Option<Complaint> {
                 ..whole(message, "give your own another uid, and another title")
             })
         }
+        Ok((_, board)) if dashboards::has_title(title_of(&board.json)) => {
+            let title = title_of(&board.json);
+            let message = format!("the title {title:?} is that of a dashboard that comes with the agent");
+            Some(Complaint {
+                at: Some(line_of(text, title)),
+                ..whole(message, "give your own another title")
+            })
+        }
         Ok(_) => None,
     }
 }
 
-/// The uid of a dashboard of a user's, as a user would call it.
+/// What a dashboard of a user's has for itself, as a user would call it. Where two from files have one title, Grafana takes no
+/// file any more (`pkg/services/provisioning/dashboards`: "restricted database access").
 pub fn defines(name: &str, text: &str) -> Vec<String> {
-    let found = import(text, stem(name), None, "prometheus").ok();
-    found.into_iter().map(|(uid, _)| format!("the uid {uid}")).collect()
+    let Ok((uid, board)) = import(text, stem(name), None, "prometheus") else {
+        return Vec::new();
+    };
+    vec![
+        format!("the uid {uid}"),
+        format!("the title {:?}", title_of(&board.json)),
+    ]
 }
 
 /// The first line that has a text in quotes.
@@ -176,8 +190,8 @@ mod tests {
     fn what_is_wrong_with_a_dashboard_is_said_with_its_place_and_the_way_out() {
         let fine = r#"{"title": "Orders", "uid": "orders"}"#;
         assert_eq!(complaint("a.json", fine), None);
-        assert_eq!(defines("a.json", fine), ["the uid orders"]);
-        assert_eq!(defines("stock.json", r#"{"title": "Stock"}"#), ["the uid stock"]);
+        assert_eq!(defines("a.json", fine), ["the uid orders", "the title \"Orders\""]);
+        assert_eq!(defines("stock.json", r#"{"title": "Stock"}"#)[0], "the uid stock");
         let nameless = complaint("my stock.json", r#"{"title": "Stock"}"#).unwrap();
         assert!(nameless.message.contains("\"my stock\" is no uid"), "{nameless:?}");
         let broken = complaint("a.json", "{\n\"title\" 1}").unwrap();
@@ -185,5 +199,7 @@ mod tests {
         let ours = complaint("a.json", "{\"title\": \"Mine\",\n \"uid\": \"reconciler-redis\"}").unwrap();
         assert_eq!(ours.at.map(|at| (at.line, at.column)), Some((2, 9)));
         assert!(ours.help.unwrap().contains("another uid"));
+        let titled = complaint("a.json", r#"{"title": " Reconciler: Redis ", "uid": "r"}"#).unwrap();
+        assert!(titled.help.unwrap().contains("another title"));
     }
 }

@@ -24,10 +24,20 @@ pub struct Memory {
     pub grafana: Remembered,
     /// The configuration that Prometheus was asked to read last.
     pub reload: Option<Reload>,
-    /// When the password of Grafana's administrator was set last, in seconds since the epoch.
-    pub admin_set_at: Option<i64>,
+    /// The last attempt to set the password of Grafana's administrator, until Grafana lets us in.
+    pub admin: Option<AdminAttempt>,
     /// The members whose files were put right after they may have read wrong ones.
     pub unread: BTreeSet<String>,
+}
+
+/// An attempt to set the password of Grafana's administrator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminAttempt {
+    /// In which process: a container's id and start.
+    pub process: String,
+    /// When, in seconds since the epoch.
+    pub at: i64,
 }
 
 /// A reload that was asked for.
@@ -69,8 +79,10 @@ pub enum Change {
     Read(String),
     /// Prometheus was asked to read a configuration.
     Reloading(String, i64),
-    /// The password of Grafana's administrator was set.
-    AdminSet(i64),
+    /// The password of Grafana's administrator is being set.
+    AdminAttempt(AdminAttempt),
+    /// Grafana lets us in.
+    LetIn,
     /// Something is kept in Grafana, or not any more.
     Kept(Kept),
     /// Members are to be restarted.
@@ -110,7 +122,8 @@ impl Memory {
                     at: *at,
                 });
             }
-            Change::AdminSet(at) => self.admin_set_at = Some(*at),
+            Change::AdminAttempt(attempt) => self.admin = Some(attempt.clone()),
+            Change::LetIn => self.admin = None,
             Change::Kept(kept) => self.grafana.apply(kept),
             Change::Restart(members, at) => {
                 let asked = members.iter().map(|member| (member.clone(), *at));
@@ -131,7 +144,8 @@ impl fmt::Display for Change {
             Change::Unread(member) => write!(f, "{member} has to read its files again"),
             Change::Read(member) => write!(f, "{member} reads its files"),
             Change::Reloading(mark, _) => write!(f, "configuration {mark} is being read"),
-            Change::AdminSet(_) => write!(f, "the password of admin was set"),
+            Change::AdminAttempt(_) => write!(f, "the password of admin is being set"),
+            Change::LetIn => write!(f, "Grafana lets us in"),
             Change::Kept(kept) => write!(f, "{} {} is kept", kept.what.word(), kept.uid),
             Change::Restart(members, _) => write!(f, "{} shall restart", members.join(", ")),
         }

@@ -130,7 +130,8 @@ impl Kind for Monitoring {
             Change::Port(..)
             | Change::Release(_)
             | Change::Kept(_)
-            | Change::AdminSet(_)
+            | Change::AdminAttempt(_)
+            | Change::LetIn
             | Change::Unread(_)
             | Change::Read(_)
             | Change::Reloading(..) => false,

@@ -128,7 +128,10 @@ pub async fn observe<R: Reads>(
     };
     if let (Some(target), Some(spec)) = (grafana.grafana_target(), &monitor.spec.grafana) {
         let question = content::content(monitor, spec).question(&memory.grafana, spec.url.is_none());
-        let is_news = memory.admin_set_at.is_some_and(|at| before.grafana_at <= at);
+        let is_news = memory
+            .admin
+            .as_ref()
+            .is_some_and(|attempt| (before.grafana_at..=look.now).contains(&attempt.at));
         let refused = before.grafana.as_ref().filter(|seen| seen.refused.is_some());
         (observed.grafana, observed.grafana_at) = match refused {
             Some(seen) if look.now - before.grafana_at < REFUSED_SECS && !is_news => {

@@ -29,7 +29,7 @@ pub const STANDBY_FLOOR: [(&str, i64); 5] = [
 ];
 
 /// Parameters that replication or identity rest on, and why they are not the manifest's to set.
-const REFUSED: [(&str, &str); 33] = [
+const REFUSED: [(&str, &str); 34] = [
     ("archive_cleanup_command", "recovery is steered by the agent"),
     ("cluster_name", "the agent names every member by it"),
     ("config_file", "the agent delivers the configuration"),
@@ -49,6 +49,10 @@ const REFUSED: [(&str, &str); 33] = [
     ("primary_conninfo", "it follows the primary"),
     ("primary_slot_name", "every replica has a slot of its own"),
     ("promote_trigger_file", "`reconciler promote` promotes"),
+    (
+        "reconciler.revision",
+        "the agent tells by it which files a server has read",
+    ),
     ("recovery_end_command", "recovery is steered by the agent"),
     ("recovery_min_apply_delay", "a delayed replica could not take over"),
     ("recovery_target", "recovery is steered by the agent"),

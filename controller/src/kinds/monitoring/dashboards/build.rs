@@ -19,7 +19,7 @@ const ROW_IDS: u32 = 1000;
 #[derive(Debug, Clone)]
 pub(super) struct Dashboard {
     pub uid: &'static str,
-    title: &'static str,
+    pub title: &'static str,
     about: &'static str,
     tag: &'static str,
     variables: Vec<Variable>,

@@ -66,6 +66,11 @@ pub fn all(source: &Source) -> Vec<BuiltIn> {
     boards().into_iter().map(built).collect()
 }
 
+/// Whether a dashboard that comes with this product has a title.
+pub fn has_title(title: &str) -> bool {
+    boards().iter().any(|board| board.title == title)
+}
+
 /// What all panels of all dashboards ask.
 pub fn expressions() -> Vec<Expression> {
     boards().iter().flat_map(Dashboard::expressions).collect()

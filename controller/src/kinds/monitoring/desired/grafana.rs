@@ -9,7 +9,7 @@ use super::super::{conf, content};
 use super::{container, volume};
 use crate::converge::Piece;
 use crate::converge::files::marked;
-use crate::model::container::{ContainerSpec, Escape, FileSpec, Placeholder};
+use crate::model::container::{ContainerSpec, Escape, FileSpec, Placeholder, RunState};
 
 /// The user of Grafana's image. Its group is root's, which all of its files belong to.
 const GRAFANA_USER: &str = "472:0";
@@ -57,7 +57,7 @@ pub(super) fn piece(view: &View<'_>) -> Option<Piece> {
         secrets: vec![secret],
         ..FileSpec::plain("admin.password", "{password}".to_owned())
     };
-    let mut files = provisioned(&content::content(view.monitor, spec));
+    let mut files = provisioned(view, &content::content(view.monitor, spec));
     files.push(file);
     let mut piece = super::piece(view, GRAFANA, container, files);
     piece.delivery.owner = GRAFANA_USER.to_owned();
@@ -67,9 +67,13 @@ pub(super) fn piece(view: &View<'_>) -> Option<Piece> {
     Some(piece)
 }
 
-/// What Grafana reads: the data source at its start, dashboards always.
-fn provisioned(content: &Content) -> Vec<FileSpec> {
-    let datasources = content.datasources.iter().map(|(uid, settings)| {
+/// What Grafana reads: the data source at its start, dashboards always. It finds data sources by name, and ends when one has
+/// the uid under another name (`pkg/services/provisioning/datasources/datasources.go`, `provisionDataSources`): somebody who
+/// renames ours would keep it from ever starting again. After a start that failed it gets none: once it runs, its API puts
+/// the name right.
+fn provisioned(view: &View<'_>, content: &Content) -> Vec<FileSpec> {
+    let wanted = content.datasources.iter().filter(|_| !has_failed(view));
+    let datasources = wanted.map(|(uid, settings)| {
         let mut fields = settings.fields(uid);
         fields["editable"] = json!(true);
         fields
@@ -88,24 +92,34 @@ fn provisioned(content: &Content) -> Vec<FileSpec> {
         })
     });
     let providers: Vec<Value> = providers.collect();
+    let datasources = marked(
+        "provisioning/datasources/reconciler.yaml",
+        &settings(&json!({"apiVersion": 1, "datasources": datasources})),
+    );
     let mut files = vec![
-        marked(
-            "provisioning/datasources/reconciler.yaml",
-            &settings(&json!({"apiVersion": 1, "datasources": datasources})),
-        ),
+        // Whoever adds something to it may add a secret.
+        FileSpec {
+            mode: 0o600,
+            ..datasources
+        },
         marked(PROVIDER, &settings(&json!({"apiVersion": 1, "providers": providers}))),
     ];
     let boards = content.dashboards.iter();
-    files.extend(boards.map(|(uid, board)| FileSpec::plain(&format!("{DASHBOARDS}/{uid}.json"), pretty(&board.json))));
+    files.extend(
+        boards.map(|(uid, board)| FileSpec::plain(&format!("{DASHBOARDS}/{uid}.json"), board.json.to_string())),
+    );
     files
+}
+
+/// Whether it does not run because it gave up by itself.
+fn has_failed(view: &View<'_>) -> bool {
+    let container = view.observed.objects.container(&view.monitor.container_name(GRAFANA));
+    container.is_some_and(|container| container.state == RunState::Exited && container.exit_code == 1)
 }
 
 /// JSON, which is YAML. Grafana puts the environment in place of `$NAME` here, and not in dashboards.
 fn settings(value: &Value) -> String {
-    pretty(value).replace('$', "$$")
-}
-
-fn pretty(value: &Value) -> String {
     // A value of maps, lists and texts always serialises.
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
+    pretty.replace('$', "$$")
 }

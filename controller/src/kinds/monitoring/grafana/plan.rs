@@ -117,7 +117,11 @@ fn abandon(uid: &str, seen: Seen<&DashboardSeen>, plan: &mut GrafanaPlan) {
         Seen::Unknown(_) => {}
         Seen::Absent => plan.remember.push(forget),
         Seen::Known(live) if !has_tag(&live.json, TAG) || live.provisioned.is_some() => plan.remember.push(forget),
-        Seen::Known(live) if live.has_file => {}
+        Seen::Known(live) if live.has_file => {
+            let title = title_of(&live.json);
+            let why = format!("dashboard {title} goes when Grafana has seen that its file is gone");
+            plan.notes.push(Note::Waiting(why));
+        }
         Seen::Known(live) => plan.chains.push(vec![Step {
             what: What::Dashboard,
             op: GrafanaOp::DeleteDashboard {

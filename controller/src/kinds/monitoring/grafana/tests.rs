@@ -271,7 +271,7 @@ fn what_is_wanted_no_more_goes_only_if_it_is_known_to_be_ours() {
     assert!(world.remembered.dashboards.is_empty() && world.remembered.folders.is_empty());
     let mut from_a_file = taken_over.clone();
     from_a_file.dashboard(|live| live.has_file = true);
-    insta::assert_snapshot!(from_a_file.plan_settles(), @"nothing to do");
+    insta::assert_snapshot!(from_a_file.plan(), @"waiting, dashboard PostgreSQL goes when Grafana has seen that its file is gone");
     from_a_file.seen.dashboards.insert("pg".to_owned(), Seen::Absent);
     from_a_file.carry_out();
     assert!(from_a_file.remembered.dashboards.is_empty(), "it went with its file");

@@ -2,15 +2,16 @@
 
 use super::super::content;
 use super::super::grafana::{self, Note};
-use super::super::memory::Change;
+use super::super::memory::{AdminAttempt, Change};
 use super::super::monitor::GRAFANA;
 use super::super::spec::Grafana;
 use super::View;
 use crate::model::Seen;
+use crate::model::grafana::DatasourceSeen;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 
-/// For how long five wrong passwords lock a user, in seconds.
-const LOCKED_SECS: i64 = 300;
+/// How long an attempt to set a password lasts, in seconds, if an agent that ended in the middle of it made none.
+const AGAIN_SECS: i64 = 3600;
 
 /// Puts right what is not as it is wanted.
 pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
@@ -26,11 +27,14 @@ pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
     let Some(target) = view.grafana_target() else {
         return;
     };
-    if seen.refused.is_some()
-        && let Some(steps) = let_us_in(view, spec)
-    {
-        plan.chain(steps);
+    if seen.refused.is_some() && spec.url.is_none() {
+        let_us_in(view, spec, plan);
         return;
+    }
+    let is_seen = |one: &Seen<DatasourceSeen>| !matches!(one, Seen::Unknown(_));
+    if view.memory.admin.is_some() && seen.datasources.values().any(is_seen) {
+        let forget = Op::Remember(Change::LetIn);
+        plan.step(Action::new(GRAFANA, forget, "its password is the wanted one"));
     }
     let wanted = content::content(view.monitor, spec);
     let worked_out = grafana::plan(&wanted, seen, &view.memory.grafana);
@@ -60,25 +64,35 @@ pub fn keep(view: &View<'_>, plan: &mut Plan<Change>) {
 }
 
 /// A Grafana of our own takes the wanted password at its first start only: a manifest that names another one, a state
-/// directory that was lost and somebody who changed it there all leave us outside. Not again while it may have us locked out
-/// for wrong passwords in spite of the right one.
-fn let_us_in(view: &View<'_>, spec: &Grafana) -> Option<Vec<Action<Change>>> {
-    let name = view.monitor.container_name(GRAFANA);
-    let container = view.observed.objects.container(&name).filter(|_| spec.url.is_none())?;
-    let was_set_at = view.memory.admin_set_at;
-    if was_set_at.is_some_and(|at| view.observed.grafana_at - at < LOCKED_SECS) {
-        return None;
+/// directory that was lost and somebody who changed it there all leave us outside. Its program sets the password of its first
+/// user, whatever that is called now and whether it is let in, so that one attempt a process has to do.
+fn let_us_in(view: &View<'_>, spec: &Grafana, plan: &mut Plan<Change>) {
+    let Some(container) = view.observed.objects.container(&view.monitor.container_name(GRAFANA)) else {
+        return;
+    };
+    let attempt = AdminAttempt {
+        process: format!("{}@{}", container.id, container.started_at),
+        at: view.now,
+    };
+    let is_again = |last: &AdminAttempt| {
+        let pause = last.at..last.at + AGAIN_SECS;
+        last.process == attempt.process && pause.contains(&view.now)
+    };
+    if view.memory.admin.as_ref().is_some_and(is_again) {
+        let way_out = "Grafana does not let admin in, though its password was set anew. Is its first user called admin, \
+                       and not disabled? After five wrong passwords it has to wait for 5 minutes; `reconciler restart` \
+                       has the password set again";
+        plan.block(GRAFANA, "LoginRefused", way_out);
+        return;
     }
     let reset = EngineOp::ResetAdmin {
         container: container.id.clone(),
         password: content::admin_password(view.monitor, spec),
     };
-    let cause = "Grafana does not let us in with the wanted one";
-    let note = Op::Remember(Change::AdminSet(view.now));
-    Some(vec![
-        Action::engine(GRAFANA, reset, cause),
-        Action::new(GRAFANA, note, "it was set"),
-    ])
+    plan.chain(vec![
+        Action::new(GRAFANA, Op::Remember(Change::AdminAttempt(attempt)), "once a process"),
+        Action::engine(GRAFANA, reset, "Grafana does not let us in with the wanted one"),
+    ]);
 }
 
 /// Whether all is there, and if not, why.

@@ -18,7 +18,8 @@ pub struct Grafana {
     #[serde(default = "port")]
     #[schemars(range(min = 1))]
     pub port: u16,
-    /// The password of its user `admin`; generated when not named. Grafana takes it at its first start only.
+    /// The password of its user `admin`; generated when not named. A Grafana that has another
+    /// one gets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_password_from: Option<PasswordFrom>,
     /// A Grafana that is there already, instead of our own. It needs a token, and what is for our own is not used.

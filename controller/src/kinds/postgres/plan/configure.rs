@@ -104,11 +104,6 @@ fn is_as_delivered(facts: &PgFacts, name: &str, hash: &str) -> bool {
     facts.file_hashes.get(name).is_some_and(|seen| seen.starts_with(hash))
 }
 
-/// Whether a file is not what was written here at any time. A role is a word without a mark.
-fn is_theirs(facts: &PgFacts, name: &str) -> bool {
-    name != "role" && !facts.files_ours.contains(name)
-}
-
 fn remember_floor(view: &View<'_>, facts: &PgFacts, plan: &mut Plan<Change>) {
     if facts.standby_floor.is_empty() || facts.standby_floor == view.memory.floor {
         return;
@@ -132,7 +127,11 @@ fn one(view: &View<'_>, member: &str, facts: &PgFacts, plan: &mut Plan<Change>) 
         .map(|(name, _)| name.as_str())
         .collect();
     if !edited.is_empty() {
-        let theirs: Vec<&str> = edited.iter().copied().filter(|name| is_theirs(facts, name)).collect();
+        let theirs: Vec<&str> = edited
+            .iter()
+            .copied()
+            .filter(|name| facts.files_edited.contains(*name))
+            .collect();
         let deliver = |cause| view.deliver(member, role, cause);
         steps.push(match theirs.as_slice() {
             [] => deliver(format!("{} differ from what the manifest asks for", edited.join(", "))),

@@ -88,12 +88,11 @@ fn after_the_record_was_lost_another_configuration_is_checked_before_anybody_get
 fn an_edited_file_is_put_back() {
     let world = World::new(1).healthy().facts("replica-1", |facts| {
         facts.file_hashes.insert("pg_hba.conf".to_owned(), "0".repeat(64));
-        facts.files_ours.remove("pg_hba.conf");
+        facts.files_edited.insert("pg_hba.conf".to_owned());
         facts.file_hashes.remove("start");
-        facts.files_ours.remove("start");
     });
     insta::assert_snapshot!(world.plan(), @r"
-    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because somebody changed pg_hba.conf, start
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because somebody changed pg_hba.conf
     replica-1: reload the configuration, because its files changed
     ");
 }

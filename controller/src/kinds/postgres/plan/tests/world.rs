@@ -120,10 +120,7 @@ impl World {
         let names: Vec<String> = self.observed.members.keys().cloned().collect();
         for member in names {
             let hashes = self.hashes(&member);
-            self = self.facts(&member, |facts| {
-                facts.files_ours = hashes.keys().cloned().collect();
-                facts.file_hashes = hashes;
-            });
+            self = self.facts(&member, |facts| facts.file_hashes = hashes);
         }
         self
     }
