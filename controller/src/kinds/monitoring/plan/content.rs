@@ -79,9 +79,9 @@ fn let_us_in(view: &View<'_>, spec: &Grafana, plan: &mut Plan<Change>) {
         last.process == attempt.process && pause.contains(&view.now)
     };
     if view.memory.admin.as_ref().is_some_and(is_again) {
-        let way_out = "Grafana does not let admin in, though its password was set anew. Is its first user called admin, \
-                       and not disabled? After five wrong passwords it has to wait for 5 minutes; `reconciler restart` \
-                       has the password set again";
+        let way_out = "Grafana does not let admin in, though setting its password anew was tried. Is its first user called \
+                       admin, and not disabled? After five wrong passwords it has to wait for 5 minutes; `reconciler \
+                       restart` has the password set again";
         plan.block(GRAFANA, "LoginRefused", way_out);
         return;
     }
