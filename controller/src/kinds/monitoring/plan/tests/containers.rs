@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
+use super::super::super::desired;
 use super::{NOW, World, status};
 use crate::kinds::postgres::spec::PullPolicy;
 use crate::model::container::RunState;
@@ -74,5 +77,33 @@ fn an_image_is_pulled_before_a_change_ends_what_runs_from_it_if_it_is_always() {
     assert!(
         printed.contains("create container mon-prometheus") && !printed.contains("pull"),
         "{printed}"
+    );
+}
+
+/// Containers that an earlier version made carry these: see the test of the same name for clusters.
+#[test]
+fn the_hashes_of_containers_that_are_out_there_stay_as_they_are() {
+    let mut world = World::new();
+    let spec = json!({
+        "alertmanager": {},
+        "grafana": {},
+        "exporters": {"redis": {"servers": [{"name": "cache", "address": "cache:6379", "network": "shop-net"}]}},
+    });
+    world.monitor.spec = serde_json::from_value(spec).unwrap();
+    world.remember();
+    let hashes: Vec<String> = desired::pieces(&world.view())
+        .iter()
+        .map(|piece| format!("{} {}", piece.container.name, piece.container.hash()))
+        .collect();
+    assert_eq!(
+        hashes,
+        [
+            "mon-prometheus e2d0eacdb8f5",
+            "mon-alertmanager ef8b840fe7a9",
+            "mon-grafana 9ba25dd2f90f",
+            "mon-exporter-shop-master a863f3aaf0ce",
+            "mon-exporter-shop-replica-1 0ce99010d0ea",
+            "mon-redis-exporter-cache 0671833cfafa",
+        ]
     );
 }
