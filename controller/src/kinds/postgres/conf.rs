@@ -7,6 +7,13 @@ use std::fmt::Write as _;
 use super::spec::Scalar;
 use crate::model::container::short_hash;
 
+mod hba;
+mod names;
+pub mod value;
+
+pub use hba::{pg_hba_conf, problem as hba_problem};
+pub use names::{REFUSED_NAMES, is_parameter_name, refusal};
+
 /// Where the delivered files live in a container.
 pub const DIRECTORY: &str = "/etc/reconciler";
 /// Where a member's old volume is mounted while its data is copied into a new one.
@@ -27,96 +34,6 @@ pub const STANDBY_FLOOR: [(&str, i64); 5] = [
     ("max_wal_senders", 10),
     ("max_worker_processes", 8),
 ];
-
-/// Parameters that replication or identity rest on, and why they are not the manifest's to set.
-const REFUSED: [(&str, &str); 34] = [
-    ("archive_cleanup_command", "recovery is steered by the agent"),
-    ("cluster_name", "the agent names every member by it"),
-    ("config_file", "the agent delivers the configuration"),
-    ("data_directory", "the data lives in the member's own volume"),
-    ("external_pid_file", "the container's process is the server"),
-    ("hba_file", "write the lines under `spec.hba`"),
-    ("ident_file", "the agent delivers the configuration"),
-    (
-        "listen_addresses",
-        "members must reach each other; bind the host's side with `spec.ports.address`",
-    ),
-    ("max_slot_wal_keep_size", "set `spec.replication.maxSlotWalKeepSize`"),
-    (
-        "port",
-        "inside a container it is always 5432; set the host's side with `spec.ports`",
-    ),
-    ("primary_conninfo", "it follows the primary"),
-    ("primary_slot_name", "every replica has a slot of its own"),
-    ("promote_trigger_file", "`reconciler promote` promotes"),
-    (
-        "reconciler.revision",
-        "the agent tells by it which files a server has read",
-    ),
-    ("recovery_end_command", "recovery is steered by the agent"),
-    ("recovery_min_apply_delay", "a delayed replica could not take over"),
-    ("recovery_target", "recovery is steered by the agent"),
-    ("recovery_target_action", "recovery is steered by the agent"),
-    ("recovery_target_inclusive", "recovery is steered by the agent"),
-    ("recovery_target_lsn", "recovery is steered by the agent"),
-    ("recovery_target_name", "recovery is steered by the agent"),
-    ("recovery_target_time", "recovery is steered by the agent"),
-    (
-        "recovery_target_timeline",
-        "replicas must follow their primary onto its new timeline",
-    ),
-    ("recovery_target_xid", "recovery is steered by the agent"),
-    ("restore_command", "recovery is steered by the agent"),
-    (
-        "restart_after_crash",
-        "a server that stays down after a crash could not heal",
-    ),
-    (
-        "ssl_passphrase_command",
-        "it runs a program before the server can be watched",
-    ),
-    ("stats_temp_directory", "PostgreSQL 15 dropped it"),
-    ("synchronous_standby_names", "the agent keeps the names"),
-    ("transaction_read_only", "a primary must accept writes"),
-    ("default_transaction_read_only", "a primary must accept writes"),
-    (
-        "unix_socket_directories",
-        "the agent and the health check use the default socket",
-    ),
-    ("wal_retrieve_retry_interval", "a long one delays promotions by seconds"),
-    ("zero_damaged_pages", "it destroys data silently"),
-];
-
-/// Why `name` with `value` cannot be set, if it cannot.
-pub fn refusal(name: &str, value: &str) -> Option<String> {
-    let lower = name.to_ascii_lowercase();
-    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == lower) {
-        return Some((*why).to_owned());
-    }
-    let value = value.trim().trim_matches('\'').to_ascii_lowercase();
-    match (lower.as_str(), value.as_str()) {
-        ("wal_level", "minimal") => Some("replicas need `replica` or `logical`".to_owned()),
-        ("hot_standby", "off" | "false" | "no" | "0") => {
-            Some("a replica that answers no SQL cannot be watched".to_owned())
-        }
-        ("full_page_writes" | "fsync", "off" | "false" | "no" | "0") => {
-            Some("a crash would then corrupt the data".to_owned())
-        }
-        _ => None,
-    }
-}
-
-/// Whether `name` is a well-formed parameter name, an extension's `prefix.name` included.
-pub fn is_parameter_name(name: &str) -> bool {
-    let word = |w: &str| {
-        w.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
-    };
-    let mut parts = name.split('.');
-    let first = parts.next().is_some_and(word);
-    let second = parts.next().is_none_or(word);
-    first && second && parts.next().is_none()
-}
 
 /// Whom a standby follows, and by which slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,17 +59,23 @@ pub struct Frame {
     pub sync_names: Option<String>,
 }
 
-/// Renders `postgresql.conf`. Equal inputs give equal bytes, so that a hash tells whether it was edited.
-pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> String {
+/// The value that a manifest gives to a parameter. PostgreSQL does not tell upper from lower case in names.
+pub fn given<'a>(parameters: &'a BTreeMap<String, Scalar>, name: &str) -> Option<&'a str> {
+    let found = parameters.iter().find(|(given, _)| given.eq_ignore_ascii_case(name))?;
+    Some(found.1.0.as_str())
+}
+
+/// What `postgresql.conf` asks for, by name in lower case.
+pub fn asked(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> BTreeMap<String, String> {
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
-    let mut set = |name: &str, value: &str| settings.insert(name.to_ascii_lowercase(), quote(value));
+    let mut set = |name: &str, value: &str| settings.insert(name.to_ascii_lowercase(), value.to_owned());
     if let Some(names) = &frame.sync_names {
         set("synchronous_standby_names", names);
         // Commits that wait when the names change go on at a replica's next answer, which an idle one gives this often.
         set("wal_receiver_status_interval", "1s");
     }
     for (name, value) in parameters {
-        set(name, value.0.trim().trim_matches('\''));
+        set(name, &value::literal(&value.0));
     }
     for (name, value) in &frame.floor {
         set(name, &value.to_string());
@@ -169,10 +92,15 @@ pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> 
         set("primary_conninfo", &conninfo(following));
         set("primary_slot_name", &slot_name(&following.member));
     }
+    settings
+}
+
+/// Renders `postgresql.conf`. Equal inputs give equal bytes, so that a hash tells whether it was edited.
+pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> String {
     let mut text = String::from("# Written by reconciler. An edit here is put back: change the manifest instead.\n");
-    for (name, value) in settings {
+    for (name, value) in asked(parameters, frame) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name} = {value}");
+        let _ = writeln!(text, "{name} = {}", quote(&value));
     }
     text
 }
@@ -216,72 +144,6 @@ pub fn rewind_source(following: &Following) -> String {
 /// The slot of a member: PostgreSQL allows lower-case letters, digits and underscores.
 pub fn slot_name(member: &str) -> String {
     member.replace('-', "_")
-}
-
-/// Renders `pg_hba.conf`. The first line that matches decides, so ours come first.
-pub fn pg_hba_conf(lines: &[String]) -> String {
-    let mut text = format!(
-        "# Written by reconciler. An edit here is put back: change the manifest instead.\n\
-         # The agent and the health check, through the socket inside the container:\n\
-         local all {SUPERUSER} peer\n\
-         # Replicas and the agent, from the cluster's own network:\n\
-         host replication {REPLICATOR} samenet scram-sha-256\n\
-         host all {SUPERUSER} samenet scram-sha-256\n"
-    );
-    if !lines.is_empty() {
-        text.push_str("# From the manifest:\n");
-    }
-    for line in lines {
-        text.push_str(line.trim());
-        text.push('\n');
-    }
-    text.push_str("# Everybody else, with a password:\n");
-    text.push_str("local all all scram-sha-256\n");
-    text.push_str("host all all all scram-sha-256\n");
-    text
-}
-
-/// Checks one line of pg_hba.conf as far as it can be without a server (documentation, 21.1).
-pub fn hba_problem(line: &str) -> Option<String> {
-    const METHODS: [&str; 12] = [
-        "trust",
-        "reject",
-        "scram-sha-256",
-        "md5",
-        "password",
-        "gss",
-        "sspi",
-        "ident",
-        "peer",
-        "ldap",
-        "radius",
-        "cert",
-    ];
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let kind = fields.first()?;
-    if line.contains(['\n', '\r']) {
-        return Some("one entry is one line".to_owned());
-    }
-    let method_at: &[usize] = match *kind {
-        "local" => &[3],
-        "host" | "hostssl" | "hostnossl" | "hostgssenc" | "hostnogssenc" => &[4, 5],
-        other => {
-            return Some(format!(
-                "`{other}` is no record type; it is local, host, hostssl, hostnossl, hostgssenc or hostnogssenc"
-            ));
-        }
-    };
-    let mut found = method_at.iter().filter_map(|at| fields.get(*at));
-    if found.clone().any(|m| METHODS.contains(m) || *m == "pam") {
-        return None;
-    }
-    match found.next_back() {
-        None if *kind == "local" => Some("expected: local DATABASE USER METHOD".to_owned()),
-        None => Some(format!("expected: {kind} DATABASE USER ADDRESS METHOD")),
-        Some(method) => Some(format!(
-            "`{method}` is no authentication method, such as scram-sha-256, cert or reject"
-        )),
-    }
 }
 
 fn quote(value: &str) -> String {

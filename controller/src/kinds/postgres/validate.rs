@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::conf;
+use super::conf::{self, value};
 use super::plan::routes::ROUTES;
 use super::spec::{PostgresCluster, ReplicationMode, Role, Scalar};
 use crate::kinds::problems::{key, password, problem};
@@ -120,37 +120,49 @@ fn ports(spec: &PostgresCluster, found: &mut Vec<Problem>) {
 }
 
 fn parameters(settings: &BTreeMap<String, Scalar>, replicas: u32, found: &mut Vec<Problem>) {
-    let mut seen: Vec<String> = Vec::new();
     for (name, value) in settings {
         let path = [key("parameters"), key(name)];
-        let lower = name.to_ascii_lowercase();
+        let twin = settings
+            .keys()
+            .find(|other| *other != name && other.eq_ignore_ascii_case(name));
         if !conf::is_parameter_name(name) {
-            found.push(problem(&path, format!("`{name}` is no parameter name")).on_key());
+            let why = format!(
+                "`{name}` is not a parameter name: it is made of letters, digits and `_`, with one prefix and a `.` before it \
+                 at most"
+            );
+            found.push(problem(&path, why).on_key());
         } else if let Some(why) = conf::refusal(name, &value.0) {
             found.push(problem(&path, format!("parameter `{name}` cannot be set: {why}")).on_key());
-        } else if seen.contains(&lower) {
-            let why = format!("parameter `{name}` is set twice; PostgreSQL does not tell upper from lower case");
+        } else if let Some(twin) = twin {
+            let why = format!(
+                "parameter `{name}` is set twice, also as `{twin}`; PostgreSQL does not tell upper from lower case"
+            );
             found.push(problem(&path, why).on_key());
         } else if value.0.contains(['\n', '\r', '\0']) {
             found.push(problem(&path, format!("parameter `{name}` must be one line")));
+        } else if is_limit(name) && value::whole(&value::literal(&value.0)).is_none() {
+            let why = format!("parameter `{name}` is a whole number, and not `{}`", value.0);
+            found.push(problem(&path, why));
         }
-        seen.push(lower);
     }
     // One sender for each replica, and one more while a base backup streams its WAL beside the copy.
     let senders = settings
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("max_wal_senders"));
-    let needed = replicas * 2;
+    let needed = i64::from(replicas) * 2;
     if let Some((name, Scalar(value))) = senders
-        && let Ok(count) = value.trim().parse::<u32>()
-        && count < needed
+        && value::whole(&value::literal(value)).is_some_and(|count| count < needed)
     {
-        let why = format!(
-            "{} replicas need at least {needed}: one to stream and one to be seeded each",
-            replicas
-        );
+        let why = format!("{replicas} replicas need at least {needed}: one to stream and one to be seeded each");
         found.push(problem(&[key("parameters"), key(name)], why));
     }
+}
+
+/// Whether the agent works with the number, because standbys must not have less than their primary.
+fn is_limit(name: &str) -> bool {
+    conf::STANDBY_FLOOR
+        .iter()
+        .any(|(limit, _)| limit.eq_ignore_ascii_case(name))
 }
 
 fn replication(spec: &PostgresCluster, found: &mut Vec<Problem>) {
@@ -182,7 +194,7 @@ fn replication(spec: &PostgresCluster, found: &mut Vec<Problem>) {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("synchronous_commit"));
     if let Some((name, Scalar(value))) = commit {
-        let value = value.trim().trim_matches('\'').to_ascii_lowercase();
+        let value = value::literal(value).to_ascii_lowercase();
         if !["on", "true", "yes", "1", "remote_apply"].contains(&value.as_str()) {
             let why = format!(
                 "with `mode: synchronous`, `{name}: {value}` would acknowledge commits that no replica has on its disk; \

@@ -29,7 +29,7 @@ pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "identifier" if !is_identifier(text) => Err(wrong(
             text,
             "an identifier",
-            "use at most 63 letters, digits, `_` and `-`; begin with a letter or `_`",
+            "use at most 63 bytes, without `/` and control characters, and no `.` at the beginning",
         )),
         "ip" if text.parse::<IpAddr>().is_err() => Err(wrong(
             text,
@@ -71,10 +71,11 @@ fn split_help(sentence: String) -> Wrong {
     Wrong { message, help }
 }
 
+/// Whatever PostgreSQL takes in quotes, but for what cannot be the name of the file that a password is kept in.
 fn is_identifier(text: &str) -> bool {
-    text.len() <= MAX_IDENTIFIER_BYTES
-        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    (1..=MAX_IDENTIFIER_BYTES).contains(&text.len())
+        && !text.starts_with('.')
+        && !text.chars().any(|c| c == '/' || c.is_control())
 }
 
 /// `[registry[:port]/]path[:tag][@sha256:…]`, as Docker reads it.

@@ -204,7 +204,7 @@ fn quantities_are_checked() {
 
 #[test]
 fn names_addresses_and_images_are_checked() {
-    insta::assert_snapshot!(errors_of_spec("image: Postgres:17\nprimaryName: Master_1\nports: {address: localhost}\ndatabases:\n- name: 1st\n- name: a b"), @"
+    insta::assert_snapshot!(errors_of_spec("image: Postgres:17\nprimaryName: Master_1\nports: {address: localhost}\ndatabases:\n- name: 1/t\n- name: .ab\n- name: 2024_x\n- {name: app.prod, owner: a@b}"), @"
     error: `spec.image`: `Postgres:17` is not an image: its name has upper-case letters
       --> pg.yaml:6:10
        |
@@ -223,18 +223,18 @@ fn names_addresses_and_images_are_checked() {
      8 |   ports: {address: localhost}
        |                    ^^^^^^^^^
        = help: write an address such as `127.0.0.1`, `0.0.0.0` or `::1`; names are not resolved
-    error: `spec.databases[0].name`: `1st` is not an identifier
+    error: `spec.databases[0].name`: `1/t` is not an identifier
       --> pg.yaml:10:11
        |
-    10 |   - name: 1st
+    10 |   - name: 1/t
        |           ^^^
-       = help: use at most 63 letters, digits, `_` and `-`; begin with a letter or `_`
-    error: `spec.databases[1].name`: `a b` is not an identifier
+       = help: use at most 63 bytes, without `/` and control characters, and no `.` at the beginning
+    error: `spec.databases[1].name`: `.ab` is not an identifier
       --> pg.yaml:11:11
        |
-    11 |   - name: a b
+    11 |   - name: .ab
        |           ^^^
-       = help: use at most 63 letters, digits, `_` and `-`; begin with a letter or `_`
+       = help: use at most 63 bytes, without `/` and control characters, and no `.` at the beginning
     ");
     for image in [
         "postgres",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::cluster::Cluster;
-use super::super::conf::STANDBY_FLOOR;
+use super::super::conf::{self, STANDBY_FLOOR, value};
 use super::super::desired::{self, FileInputs, Role};
 use super::super::memory::{Change, Memory, Settings};
 use super::super::observe::{self, Observed};
@@ -224,7 +224,8 @@ impl<'a> View<'a> {
         STANDBY_FLOOR
             .iter()
             .map(|(name, default)| {
-                let wanted = settings.parameters.get(*name).and_then(|v| v.0.trim().parse().ok());
+                let wanted = conf::given(&settings.parameters, name);
+                let wanted = wanted.and_then(|given| value::whole(&value::literal(given)));
                 let wanted = wanted.unwrap_or(*default);
                 let running = self.memory.floor.get(*name).copied();
                 let value = match role {

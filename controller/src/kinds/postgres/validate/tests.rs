@@ -75,10 +75,14 @@ fn no_port_is_zero() {
 
 #[test]
 fn parameters_are_named_once_well_and_not_ours() {
-    insta::assert_snapshot!(of(json!({"parameters": {"work mem": "1"}})), @"parameters.work mem (key): `work mem` is no parameter name");
+    insta::assert_snapshot!(of(json!({"parameters": {"work mem": "1"}})), @"parameters.work mem (key): `work mem` is not a parameter name: it is made of letters, digits and `_`, with one prefix and a `.` before it at most");
     insta::assert_snapshot!(of(json!({"parameters": {"Port": "1"}})), @"parameters.Port (key): parameter `Port` cannot be set: inside a container it is always 5432; set the host's side with `spec.ports`");
     insta::assert_snapshot!(of(json!({"parameters": {"fsync": "off"}})), @"parameters.fsync (key): parameter `fsync` cannot be set: a crash would then corrupt the data");
-    insta::assert_snapshot!(of(json!({"parameters": {"WORK_MEM": "1MB", "work_mem": "2MB"}})), @"parameters.work_mem (key): parameter `work_mem` is set twice; PostgreSQL does not tell upper from lower case");
+    insta::assert_snapshot!(of(json!({"parameters": {"WORK_MEM": "1MB", "work_mem": "2MB"}})), @r"
+    parameters.WORK_MEM (key): parameter `WORK_MEM` is set twice, also as `work_mem`; PostgreSQL does not tell upper from lower case
+    parameters.work_mem (key): parameter `work_mem` is set twice, also as `WORK_MEM`; PostgreSQL does not tell upper from lower case
+    ");
+    insta::assert_snapshot!(of(json!({"parameters": {"MAX_Connections": "lots"}})), @"parameters.MAX_Connections: parameter `MAX_Connections` is a whole number, and not `lots`");
     insta::assert_snapshot!(of(json!({"parameters": {"work_mem": "1MB\nfsync = off"}})), @"parameters.work_mem: parameter `work_mem` must be one line");
 }
 
