@@ -44,7 +44,9 @@ on_every_host! {
         a_name_that_somebody_else_has_is_a_conflict,
         what_is_in_use_is_not_removed,
         a_container_leaves_a_network_and_comes_back,
-        two_networks_of_one_name_are_told_apart;
+        two_networks_of_one_name_are_told_apart,
+        nothing_is_started_on_a_volume_that_another_container_has,
+        a_container_gets_another_name_and_runs_on;
     server: a_primary_comes_up_from_nothing,
         delivered_files_are_seen_and_a_reload_puts_them_in_force,
         a_killed_primary_says_so_and_comes_back_with_every_row,

@@ -11,6 +11,7 @@ use reconciler::host::{
 };
 use reconciler::model::Seen;
 use reconciler::model::container::{NamedSpec, Objects, ProcessState};
+use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
 use reconciler::store::SecretFiles;
@@ -125,6 +126,10 @@ impl EngineRead for Real {
 
     async fn owners(&self) -> Result<Vec<Owner>, HostError> {
         self.host.owners().await
+    }
+
+    async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>> {
+        self.host.holders(volumes).await
     }
 
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {

@@ -9,6 +9,7 @@
 )]
 
 mod agent;
+mod beside;
 mod bring_up;
 mod by_hand;
 mod configuration;

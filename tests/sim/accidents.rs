@@ -59,6 +59,14 @@ pub enum Accident {
     Bulk,
     /// The superuser gets another password.
     PasswordChanged,
+    /// `docker rename`.
+    Renamed,
+    /// `docker run -v` of its volume, by somebody else.
+    Occupied,
+    /// Somebody makes a container with all that it has, labels included.
+    Copied,
+    /// The same, and starts it.
+    CopyRuns,
 }
 
 impl World {
@@ -105,12 +113,14 @@ impl World {
     /// The containers of members.
     pub fn members(&self) -> Vec<usize> {
         let all = 0..self.containers.len();
-        all.filter(|at| !self.containers[*at].member().is_empty()).collect()
+        all.filter(|at| !self.containers[*at].member().is_empty() && !self.containers[*at].is_copy())
+            .collect()
     }
 
     /// The container of a member.
     pub fn member(&self, member: &str) -> Option<usize> {
-        self.containers.iter().position(|one| one.member() == member)
+        let mut all = self.containers.iter();
+        all.position(|one| one.member() == member && !one.is_copy())
     }
 
     /// The engine stops, with all its containers, and comes back after a while. Nothing restarts by itself.
@@ -122,6 +132,7 @@ impl World {
         for at in self.members() {
             self.exit(at, 137, "the engine went down");
         }
+        self.end_all_beside();
     }
 
     /// The engine answers nobody for a while.
@@ -192,6 +203,9 @@ impl World {
                 self.write(at, bytes, Kind::Row);
             }
             Accident::PasswordChanged if is_standby == Some(false) => self.change_password(at),
+            Accident::Renamed => self.rename_by_hand(at),
+            Accident::Occupied => self.run_beside(at),
+            Accident::Copied | Accident::CopyRuns => self.copy_by_hand(at, accident == Accident::CopyRuns),
             Accident::Paused | Accident::PromotedByHand | Accident::Bulk | Accident::PasswordChanged => {}
         }
         self.check();
@@ -234,6 +248,14 @@ impl World {
 
     /// Somebody destroys a volume that no container uses.
     pub fn remove_volume_by_hand(&mut self, name: &str) {
+        if self
+            .containers
+            .iter()
+            .any(|one| one.seen.volumes.iter().any(|volume| volume == name))
+        {
+            // The engine does not destroy what a container has.
+            return;
+        }
         if let Some(volume) = self.volume(name) {
             self.volumes.remove(volume);
             self.give_up_what_is_gone();
@@ -256,7 +278,8 @@ impl World {
         self.give_up_beyond(&places);
     }
 
-    fn freeze(&mut self, at: usize, is_frozen: bool) {
+    /// SIGSTOP, or SIGCONT.
+    pub fn freeze(&mut self, at: usize, is_frozen: bool) {
         let now = self.now;
         if let Some(process) = &mut self.containers[at].process {
             process.is_frozen = is_frozen;

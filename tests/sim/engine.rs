@@ -27,6 +27,7 @@ pub fn failed(kind: FailureKind, what: impl ToString, why: impl Into<String>) ->
 impl World {
     /// Carries out one call, as far as it is done when it returns: a stop only begins.
     pub fn carry_out(&mut self, op: &EngineOp) -> Done {
+        self.check_touch(op);
         match op {
             EngineOp::PullImage(_) => Ok(()),
             EngineOp::CreateNetwork(spec) => self.create_network(spec, op),
@@ -39,6 +40,7 @@ impl World {
             EngineOp::Signal { container, signal } => self.signal(container, signal, op),
             EngineOp::Stop { container, grace_secs } => self.stop(container, *grace_secs),
             EngineOp::RemoveContainer(container) => self.remove_container(container, op),
+            EngineOp::Rename { container, name } => self.rename(container, name, op),
             EngineOp::Connect {
                 container,
                 network,
@@ -54,6 +56,7 @@ impl World {
             EngineOp::Unpause(container) => {
                 let at = self.there(container, op)?;
                 if self.containers[at].seen.state == RunState::Paused {
+                    self.start_of(at, By::Agent, op)?;
                     self.containers[at].seen.state = RunState::Running;
                     self.event();
                 }
@@ -135,7 +138,8 @@ impl World {
         });
     }
 
-    fn there(&self, container: &str, op: &EngineOp) -> Result<usize, HostError> {
+    /// A container that there has to be.
+    pub fn there(&self, container: &str, op: &EngineOp) -> Result<usize, HostError> {
         self.find(container)
             .ok_or_else(|| failed(FailureKind::NotFound, op, format!("No such container: {container}")))
     }
@@ -187,6 +191,8 @@ impl World {
         if volume.as_ref().is_some_and(|name| self.volume(name).is_none()) {
             return Err(failed(FailureKind::NotFound, op, "no such volume"));
         }
+        let volumes: Vec<String> = volume.iter().cloned().collect();
+        self.look_once_more(&spec.name, &volumes, op)?;
         let mut found = spec.labels.clone();
         found.insert(labels::SPEC_HASH.to_owned(), spec.hash());
         if let Some(at) = self.find(&spec.name) {
@@ -258,6 +264,7 @@ impl World {
             self.check_network(network, op)?;
         }
         self.bind_port(at, op)?;
+        self.start_of(at, by, op)?;
         let (now, serial) = (self.seconds(), self.next_serial());
         let container = &mut self.containers[at];
         container.seen.state = RunState::Running;
@@ -355,24 +362,6 @@ impl World {
         }
         self.containers.remove(at);
         self.event();
-        Ok(())
-    }
-
-    fn attach(&mut self, container: &str, network: &str, aliases: &[String], op: &EngineOp) -> Done {
-        let at = self.there(container, op)?;
-        let serial = self.next_serial();
-        self.check_network(network, op)?;
-        let container = &mut self.containers[at];
-        if container.seen.networks.contains_key(network) {
-            return Ok(());
-        }
-        let address = match container.seen.state {
-            RunState::Running | RunState::Paused => format!("10.0.{}.{}", serial / 256 % 256, serial % 256),
-            RunState::Created | RunState::Exited | RunState::Between => String::new(),
-        };
-        container.seen.networks.entry(network.to_owned()).or_insert(address);
-        let aliases = aliases.iter().cloned().collect();
-        container.seen.aliases.insert(network.to_owned(), aliases);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use reconciler::host::{
 };
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState, RunState};
+use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
 use tokio::sync::Notify;
@@ -236,6 +237,13 @@ impl EngineRead for SimHost {
 
     async fn owners(&self) -> Result<Vec<Owner>, HostError> {
         self.look("list the containers", |world| listing::owners(world)).await
+    }
+
+    async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>> {
+        let looked = self.look("list who has volumes mounted", |world| world.tell_holders(volumes));
+        looked
+            .await
+            .map_or_else(|error| Seen::Unknown(error.to_string()), Seen::Known)
     }
 
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {

@@ -10,7 +10,9 @@
 //! 3. The agent destroys no volume with a row in it that no other volume has. By content, not by numbers.
 //! 4. The agent promotes nobody while it cannot know that no other member takes writes, or would if somebody started it,
 //!    and destroys nothing without a primary that answers.
-//! 5. At rest every member streams the primary's own log, nothing is left to plan, and what is not ours is untouched.
+//! 5. The agent never starts a second process on a volume, under whatever name the first one runs, and does not even try
+//!    when it was told of the first one; and it touches no container that is not its own, nor one that only has the labels.
+//! 6. At rest every member streams the primary's own log, nothing is left to plan, and what is not ours is untouched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +57,8 @@ pub struct Watch {
     /// Containers whose files came late, from an agent that had died: the next agent may have delivered others meanwhile, and
     /// will again before it starts them.
     pub overtaken: BTreeSet<String>,
+    /// Since when the agent has been told that a volume is mounted, and by which container. It forgets with the agent.
+    pub told_beside: BTreeMap<(String, String), u64>,
     /// Whether a user asked for the cluster's deletion with its data.
     pub is_purging: bool,
 }
@@ -90,7 +94,7 @@ impl World {
         let target = self.containers[at].member().to_owned();
         for other in 0..self.containers.len() {
             let container = &self.containers[other];
-            if other == at || container.member().is_empty() {
+            if other == at || container.member().is_empty() || container.is_copy() {
                 continue;
             }
             let Some(data) = self.data(other).filter(|data| !data.is_standby) else {
@@ -203,6 +207,9 @@ impl World {
         let serial = self.containers[*primary].serial;
         let mut streaming = 0;
         for at in 0..self.containers.len() {
+            if self.containers[at].member().is_empty() || self.containers[at].is_copy() {
+                continue;
+            }
             let Some(own) = self.data(at).map(|data| data.place) else {
                 continue;
             };
@@ -227,7 +234,10 @@ impl World {
     pub fn foreign(&self) -> Vec<String> {
         let is_foreign = |found: &BTreeMap<String, String>| !found.contains_key(labels::UID);
         let volumes = self.volumes.iter().filter(|volume| is_foreign(&volume.seen.labels));
-        let containers = self.containers.iter().filter(|one| is_foreign(&one.seen.labels));
+        let containers = self
+            .containers
+            .iter()
+            .filter(|one| is_foreign(&one.seen.labels) && !one.is_stranger());
         let networks = self.networks.iter().filter(|one| is_foreign(&one.seen.labels));
         let described = volumes.map(|Volume { seen, .. }| format!("{seen:?}"));
         described

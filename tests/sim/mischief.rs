@@ -107,3 +107,51 @@ pub async fn a_target_is_promoted_by_hand(stage: &Stage, rng: &mut Rng, target: 
     });
     stage.pass(rng.below(5_000)).await
 }
+
+/// Somebody takes a member's volume for a container of his own while the agent is told to leave it alone, or renames the
+/// member, or copies its container; perhaps the member ends meanwhile. Then the agent goes on.
+pub async fn somebody_is_on_a_volume(stage: &Stage, rng: &mut Rng) -> Played {
+    const ENDS: [Accident; 4] = [Accident::Stopped, Accident::Killed, Accident::Removed, Accident::Paused];
+    const DEEDS: [Accident; 4] = [
+        Accident::Occupied,
+        Accident::Renamed,
+        Accident::CopyRuns,
+        Accident::Copied,
+    ];
+    let members = stage.host.see(|world| world.members());
+    let Some(at) = rng.pick(&members).copied() else {
+        return Ok(());
+    };
+    let member = stage.host.see(|world| world.containers[at].member().to_owned());
+    let (end, deed) = (
+        *rng.pick(&ENDS).unwrap_or(&ENDS[0]),
+        *rng.pick(&DEEDS).unwrap_or(&DEEDS[0]),
+    );
+    let befall = |accident: Accident| {
+        stage.host.with(|world| {
+            if let Some(at) = world.member(&member) {
+                world.befall(at, accident);
+            }
+        });
+    };
+    let is_told = rng.chance(600);
+    if is_told {
+        stage.set_paused(true);
+    }
+    let is_first = rng.chance(500);
+    if is_first {
+        befall(deed);
+    }
+    if rng.chance(700) {
+        befall(end);
+        stage.pass(rng.below(400)).await?;
+    }
+    if !is_first {
+        befall(deed);
+    }
+    stage.pass(rng.below(3_000)).await?;
+    if is_told {
+        stage.set_paused(false);
+    }
+    stage.pass(rng.below(20_000)).await
+}

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `world` | all of it, and how time passes |
 //! | `engine` | the engine's calls |
+//! | `beside` | what else is on a member's volume, and who else has its labels |
 //! | `container`, `server`, `checkpoint` | a container, and the entry point and PostgreSQL in it |
 //! | `volume`, `wal`, `catalog` | what lies on disk; the logs of all servers as one tree |
 //! | `seeding`, `replication` | base backups, streams, replay, slots |
@@ -23,6 +24,7 @@
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
 pub mod accidents;
+mod beside;
 mod catalog;
 mod checkpoint;
 mod clients;

@@ -74,6 +74,25 @@ impl World {
         ours().filter(|(_, one)| shares(&one.seen.name)).map(namesake).collect()
     }
 
+    /// Attaches a container to a network.
+    pub fn attach(&mut self, container: &str, network: &str, aliases: &[String], op: &EngineOp) -> Done {
+        let at = self.there(container, op)?;
+        let serial = self.next_serial();
+        self.check_network(network, op)?;
+        let container = &mut self.containers[at];
+        if container.seen.networks.contains_key(network) {
+            return Ok(());
+        }
+        let address = match container.seen.state {
+            RunState::Running | RunState::Paused => format!("10.0.{}.{}", serial / 256 % 256, serial % 256),
+            RunState::Created | RunState::Exited | RunState::Between => String::new(),
+        };
+        container.seen.networks.entry(network.to_owned()).or_insert(address);
+        let aliases = aliases.iter().cloned().collect();
+        container.seen.aliases.insert(network.to_owned(), aliases);
+        Ok(())
+    }
+
     fn guests(&self, at: usize) -> Vec<String> {
         let name = &self.networks[at].seen.name;
         let is_oldest = self.networks.iter().position(|one| one.seen.name == *name) == Some(at);

@@ -11,7 +11,7 @@ use super::stage::{Outcome, Played, Stage, play};
 use super::world::{Pace, World};
 
 /// What befalls members, and how often in comparison.
-const ACCIDENTS: [(u64, Accident); 21] = [
+const ACCIDENTS: [(u64, Accident); 25] = [
     (14, Accident::Killed),
     (4, Accident::OutOfMemory),
     (6, Accident::Crashed),
@@ -33,6 +33,10 @@ const ACCIDENTS: [(u64, Accident); 21] = [
     (3, Accident::ReplayPaused),
     (4, Accident::Bulk),
     (2, Accident::PasswordChanged),
+    (4, Accident::Renamed),
+    (3, Accident::Occupied),
+    (2, Accident::Copied),
+    (2, Accident::CopyRuns),
 ];
 
 /// What people do beside that, and how often in comparison.
@@ -50,10 +54,11 @@ enum Deed {
     PrimaryLost,
     FurthestLost,
     HelpedAlong,
+    Occupied,
     Edit,
 }
 
-const DEEDS: [(u64, Deed); 13] = [
+const DEEDS: [(u64, Deed); 14] = [
     (45, Deed::Accident),
     (15, Deed::Promote),
     (5, Deed::ForcePromote),
@@ -66,6 +71,7 @@ const DEEDS: [(u64, Deed); 13] = [
     (4, Deed::PrimaryLost),
     (4, Deed::FurthestLost),
     (2, Deed::HelpedAlong),
+    (4, Deed::Occupied),
     (12, Deed::Edit),
 ];
 
@@ -123,6 +129,7 @@ async fn perform(stage: &Stage, mut rng: Rng) -> Played {
                 let target = some_member(stage, &mut rng);
                 mischief::a_target_is_promoted_by_hand(stage, &mut rng, target).await?;
             }
+            Deed::Occupied => mischief::somebody_is_on_a_volume(stage, &mut rng).await?,
             deed => strike(stage, &mut rng, deed),
         }
     }
@@ -188,7 +195,7 @@ fn strike(stage: &Stage, rng: &mut Rng, deed: Deed) {
     let some_member = |rng: &mut Rng| some_member(stage, rng);
     match deed {
         // They take their time.
-        Deed::FurthestLost | Deed::HelpedAlong => {}
+        Deed::FurthestLost | Deed::HelpedAlong | Deed::Occupied => {}
         Deed::Accident => {
             let accident = weighted(rng, &ACCIDENTS);
             let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
@@ -310,6 +317,7 @@ fn end_of_faults(stage: &Stage) {
         world.faults.are_on = false;
         world.engine_down_until = world.now;
         world.ports_taken.clear();
+        world.leave_running_members_alone();
         for at in world.members() {
             if let Some(process) = &mut world.containers[at].process {
                 process.slow_until = 0;

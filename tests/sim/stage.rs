@@ -149,6 +149,7 @@ impl Stage {
             drop(life);
             let pause = self.host.with(|world| {
                 world.watch.glimpses.clear();
+                world.watch.told_beside.clear();
                 world.rng.between((50, 3000))
             });
             sleep(Duration::from_millis(pause)).await;
@@ -324,14 +325,26 @@ impl Stage {
         let Some(view) = self.view() else {
             return;
         };
-        for note in &view.status.notes {
+        let conditions = view.status.conditions.iter().map(|condition| &condition.message);
+        for note in view.status.notes.iter().chain(conditions) {
             let words: Vec<&str> = note.split('`').collect();
             let commands = words.iter().skip(1).step_by(2);
             for command in commands {
                 let words: Vec<&str> = command.split_whitespace().collect();
+                if let ["docker", "stop", container] | ["docker", "unpause", _, "&&", "docker", "stop", container] =
+                    words.as_slice()
+                {
+                    self.host.with(|world| world.stop_beside(container));
+                }
                 if let ["docker", "rm", "-f", container] = words.as_slice() {
                     self.host.with(|world| {
-                        if let Some(at) = world.find(container) {
+                        // It leaves the choice to its user.
+                        let copy = world
+                            .containers
+                            .iter()
+                            .find(|one| one.is_copy() && *container == "NAME");
+                        let container = copy.map_or_else(|| (*container).to_owned(), |one| one.seen.name.clone());
+                        if let Some(at) = world.find(&container) {
                             world.befall(at, Accident::Removed);
                         }
                     });

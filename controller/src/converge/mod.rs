@@ -1,8 +1,10 @@
 //! What all kinds do alike: networks, images, free names and ports, and containers that play no role beyond being as the
-//! manifest says. Pure.
+//! manifest says; and what holds for every container: that it has its name, and that nobody else is on its volume. Pure.
 
 pub mod files;
 mod ground;
+pub mod names;
+pub mod occupied;
 mod piece;
 
 #[cfg(test)]

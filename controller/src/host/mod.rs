@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::model::container::{Objects, ProcessState};
 use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
+use crate::model::holder::Holder;
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
 use crate::model::{SecretRef, Seen};
@@ -40,6 +41,8 @@ pub trait EngineRead {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError>;
     /// The uids, kinds and names of all resources that have objects on this engine, as their labels say.
     async fn owners(&self) -> Result<Vec<Owner>, HostError>;
+    /// The containers whose processes may touch volumes, by name or through a directory of the host, whoever's they are.
+    async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>>;
     /// A file of a container, running or not; at most 1 MiB.
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>>;
     /// All files below a directory of a container, running or not, by their paths below it; at most 8 MiB.

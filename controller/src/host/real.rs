@@ -19,6 +19,7 @@ use super::{
 use crate::model::Seen;
 use crate::model::container::{Objects, ProcessState};
 use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
+use crate::model::holder::Holder;
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
 use crate::server::metrics::Listeners;
@@ -67,6 +68,10 @@ impl EngineRead for RealHost {
 
     async fn owners(&self) -> Result<Vec<Owner>, HostError> {
         self.docker.owners().await
+    }
+
+    async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>> {
+        self.docker.holders(volumes).await
     }
 
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {

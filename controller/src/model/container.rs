@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::holder::Holder;
 use super::secret::SecretRef;
 use super::seen::Seen;
 
@@ -288,6 +289,12 @@ pub struct ImageFacts {
 pub struct Objects {
     /// Containers that carry the resource's uid.
     pub containers: Vec<ContainerObserved>,
+    /// Those of them that carry the label of a member and not its name: somebody renamed or copied them.
+    #[serde(default)]
+    pub misnamed: Vec<ContainerObserved>,
+    /// Who has the resource's volumes mounted; looked up only when something is to be made or started, or once in a while.
+    #[serde(default)]
+    pub holders: Seen<Vec<Holder>>,
     /// Volumes that carry the resource's uid.
     pub volumes: Vec<NamedObserved>,
     /// Networks that carry the resource's uid, one of each name.

@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod grafana;
+pub mod holder;
 pub mod labels;
 pub mod lsn;
 pub mod plan;

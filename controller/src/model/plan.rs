@@ -49,6 +49,13 @@ pub enum EngineOp {
     },
     /// Removes a container that does not run. Its volumes stay.
     RemoveContainer(String),
+    /// Gives a container another name, whether it runs or not.
+    Rename {
+        /// The container.
+        container: String,
+        /// Its new name.
+        name: String,
+    },
     /// Attaches a container to a network.
     Connect {
         /// The container.

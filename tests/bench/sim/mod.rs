@@ -15,6 +15,7 @@ use reconciler::host::{
     PostgresWrite, WebRead,
 };
 use reconciler::model::container::{ImageFacts, Objects};
+use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
 use reconciler::model::{Seen, labels};
@@ -86,6 +87,10 @@ impl EngineRead for SimHost {
         Ok(Vec::new())
     }
 
+    async fn holders(&self, _: &[String]) -> Seen<Vec<Holder>> {
+        Seen::Known(Vec::new())
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         let read = self.with(container, |realm| Some(realm.read_file(container, path)));
         read.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
@@ -124,6 +129,7 @@ impl EngineWrite for SimHost {
             EngineOp::PullImage(_)
             | EngineOp::RemoveNetwork(_)
             | EngineOp::RemoveVolume(_)
+            | EngineOp::Rename { .. }
             | EngineOp::Signal { .. }
             | EngineOp::Unpause(_)
             | EngineOp::UpdateLimits { .. }

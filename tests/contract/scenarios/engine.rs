@@ -6,7 +6,7 @@ use reconciler::model::container::{NamedSpec, RunState};
 use reconciler::model::labels;
 use reconciler::model::plan::EngineOp;
 
-use crate::ground::{Ground, Host};
+use crate::ground::{Blow, Ground, Host};
 
 pub async fn what_is_made_twice_is_made_once_and_what_is_gone_is_gone<H: Host>(ground: &Ground<H>) {
     ground.make("master").await;
@@ -165,5 +165,64 @@ pub async fn two_networks_of_one_name_are_told_apart<H: Host>(ground: &Ground<H>
         .engine(EngineOp::RemoveNetwork(namesakes[1].id.clone()))
         .await
         .unwrap();
+    ground.up("master").await;
+}
+
+pub async fn nothing_is_started_on_a_volume_that_another_container_has<H: Host>(ground: &Ground<H>) {
+    ground.primary().await;
+    let (own, volume) = (
+        ground.cluster.container_name("master"),
+        ground.cluster.volume_name("master", 1),
+    );
+    let held = || async { ground.host.holders(std::slice::from_ref(&volume)).await };
+    let holders = held().await.known().cloned().expect("the engine tells");
+    assert_eq!(holders.len(), 1);
+    assert!(holders[0].container == own && holders[0].writes, "{holders:?}");
+
+    let image = ground.image().await;
+    let mut second = desired::container(&ground.cluster, "master", 1, &image);
+    second.name = format!("{own}-2");
+    let make = || EngineOp::CreateContainer(Box::new(second.clone()));
+    let refused = |error: reconciler::host::HostError| {
+        assert_eq!(error.kind, FailureKind::Conflict, "{error}");
+        assert!(error.why.contains(&format!("container {own} ")), "{error}");
+    };
+    refused(ground.engine(make()).await.unwrap_err());
+    ground.befall("master", Blow::Pause).await;
+    refused(ground.engine(make()).await.unwrap_err());
+    ground.signal("master", "SIGKILL").await.unwrap();
+    ground.ended("master").await;
+    assert_eq!(held().await.known().map(Vec::len), Some(0));
+
+    // Beside one that does not run another may be made; but not started beside one that does.
+    ground.engine(make()).await.unwrap();
+    ground.start_as("master", Role::Primary, "master").await;
+    ground.up("master").await;
+    refused(ground.engine(EngineOp::Start(second.name.clone())).await.unwrap_err());
+    ground.engine(EngineOp::Start(own.clone())).await.unwrap();
+    ground
+        .engine(EngineOp::RemoveContainer(second.name.clone()))
+        .await
+        .unwrap();
+    ground.up("master").await;
+}
+
+pub async fn a_container_gets_another_name_and_runs_on<H: Host>(ground: &Ground<H>) {
+    ground.primary().await;
+    let own = ground.cluster.container_name("master");
+    let before = ground.container("master").await.unwrap();
+    let rename = |container: &str, name: &str| EngineOp::Rename {
+        container: container.to_owned(),
+        name: name.to_owned(),
+    };
+    let other = format!("{own}-old");
+    ground.engine(rename(&own, &other)).await.unwrap();
+    let seen = ground.objects().await.containers;
+    assert_eq!((seen.len(), seen[0].name.as_str()), (1, other.as_str()));
+    for _ in 0..2 {
+        ground.engine(rename(&before.id, &own)).await.unwrap();
+    }
+    let after = ground.container("master").await.unwrap();
+    assert_eq!((&after.id, after.started_at), (&before.id, before.started_at));
     ground.up("master").await;
 }

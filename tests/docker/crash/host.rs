@@ -12,6 +12,7 @@ use reconciler::host::{
 };
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, ProcessState};
+use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
 use tokio::sync::Notify;
@@ -124,6 +125,11 @@ impl EngineRead for CrashingHost {
     async fn owners(&self) -> Result<Vec<Owner>, HostError> {
         self.live().await;
         self.real.owners().await
+    }
+
+    async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>> {
+        self.live().await;
+        self.real.holders(volumes).await
     }
 
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {

@@ -14,6 +14,7 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         | EngineOp::RemoveContainer(_)
         | EngineOp::RemoveFiles { .. } => "Removed",
         EngineOp::Deliver(_) => "Delivered",
+        EngineOp::Rename { .. } => "Renamed",
         EngineOp::Start(_) => "Started",
         EngineOp::Signal { .. } => "Signalled",
         EngineOp::Stop { .. } => "Stopped",

@@ -33,6 +33,7 @@ pub(super) struct Lately {
 /// What the list shows of a container's state and attachments.
 #[derive(Debug, Clone, PartialEq)]
 struct Listed {
+    names: Option<Vec<String>>,
     state: Option<ContainerSummaryStateEnum>,
     /// Endpoint and address by network.
     endpoints: BTreeMap<String, (Option<String>, Option<String>)>,
@@ -63,6 +64,7 @@ fn listed(summary: &ContainerSummary) -> Listed {
         (network.clone(), place)
     });
     Listed {
+        names: summary.names.clone(),
         state: summary.state,
         endpoints: endpoints.collect(),
     }
@@ -104,7 +106,7 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Option<Objects
         }
         let look = observe::inspect(docker, &container.id);
         // Of one that is being attached or detached the list says enough: its names follow with the end of the call.
-        let inspected = match now.state == before.state {
+        let inspected = match (&now.names, now.state) == (&before.names, before.state) {
             true => timeout(PATIENCE, look).await.ok(),
             false => Some(look.await),
         };

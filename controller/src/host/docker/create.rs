@@ -9,7 +9,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
-use super::{Docker, WORK, convert, observe};
+use super::{Docker, WORK, convert, mounted, observe};
 use crate::host::{FailureKind, HostError};
 use crate::model::container::{ContainerSpec, HealthSpec, NamedSpec, PortSpec};
 use crate::model::labels;
@@ -64,6 +64,7 @@ pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(
     {
         check_volume(docker, spec, &volume.name, &what).await?;
     }
+    mounted::check_create(docker, &what, spec).await?;
     let request = async |engine: bollard::Docker| {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         engine.create_container(Some(options), body(spec)).await

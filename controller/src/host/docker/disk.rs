@@ -27,7 +27,7 @@ pub(super) async fn of_volumes(docker: &Docker) -> Seen<Disk> {
 }
 
 /// Where the engine keeps its volumes; it does not move while the engine runs, so it is asked once.
-async fn root(docker: &Docker) -> Result<String, String> {
+pub(super) async fn root(docker: &Docker) -> Result<String, String> {
     let known = docker.root.borrow().clone();
     if let Some(root) = known {
         return Ok(root);

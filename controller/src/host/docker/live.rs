@@ -54,8 +54,8 @@ impl Story {
         self.op(stop).await.unwrap();
         for name in [NAME, "reconciler-live-2"] {
             self.op(EngineOp::RemoveContainer(name.to_owned())).await.unwrap();
+            self.op(EngineOp::RemoveVolume(name.to_owned())).await.unwrap();
         }
-        self.op(EngineOp::RemoveVolume(NAME.to_owned())).await.unwrap();
         self.op(EngineOp::RemoveNetwork(NAME.to_owned())).await.unwrap();
     }
 
@@ -177,8 +177,10 @@ impl Story {
 
     async fn meets_a_taken_port(&self) {
         let mut second = container_spec("reconciler-live-2");
-        (second.volume.as_mut().unwrap().name, second.network, second.labels) =
-            (NAME.to_owned(), NAME.to_owned(), marks(NAME));
+        (second.network, second.labels) = (NAME.to_owned(), marks(NAME));
+        second.volume.as_mut().unwrap().labels = marks(NAME);
+        let volume = second.volume.clone().unwrap();
+        self.op(EngineOp::CreateVolume(volume)).await.unwrap();
         for port in [55432, 55433] {
             let _held = std::net::TcpListener::bind("127.0.0.1:55433").unwrap();
             second.ports[0].host = port;

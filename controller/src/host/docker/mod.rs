@@ -22,6 +22,7 @@ mod limits;
 mod live;
 mod local;
 mod logs;
+mod mounted;
 mod neighbours;
 mod observe;
 mod operate;
@@ -48,6 +49,7 @@ pub use logs::LogStream;
 use super::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, Secrets};
 use crate::model::Seen;
 use crate::model::container::{Objects, ProcessState};
+use crate::model::holder::Holder;
 use crate::model::plan::EngineOp;
 
 /// For what the engine answers from memory.
@@ -172,6 +174,13 @@ impl EngineRead for Docker {
         observe::owners(self).await
     }
 
+    async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>> {
+        match mounted::holders(self, volumes).await {
+            Ok(holders) => Seen::Known(holders),
+            Err(error) => Seen::Unknown(error.to_string()),
+        }
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         archive::read_file(self, container, path).await
     }
@@ -207,6 +216,7 @@ impl EngineWrite for Docker {
             EngineOp::Signal { container, signal } => operate::signal(self, container, signal).await,
             EngineOp::Stop { container, grace_secs } => operate::stop(self, container, *grace_secs).await,
             EngineOp::RemoveContainer(container) => operate::remove_container(self, container).await,
+            EngineOp::Rename { container, name } => operate::rename(self, container, name).await,
             EngineOp::Connect {
                 container,
                 network,

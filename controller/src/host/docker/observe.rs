@@ -132,7 +132,7 @@ pub(super) async fn networks(docker: &Docker, label: Option<&str>) -> Result<Vec
     docker.call("list the networks", LOOK, list).await
 }
 
-async fn volumes(docker: &Docker, label: Option<&str>) -> Result<Vec<Volume>, HostError> {
+pub(super) async fn volumes(docker: &Docker, label: Option<&str>) -> Result<Vec<Volume>, HostError> {
     let options = ListVolumesOptionsBuilder::new().filters(&by_label(label)).build();
     let list = async |engine: bollard::Docker| engine.list_volumes(Some(options)).await;
     let response = docker.call("list the volumes", LOOK, list).await?;

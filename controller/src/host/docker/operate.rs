@@ -7,10 +7,10 @@ use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{
     InspectNetworkOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    StopContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 
-use super::{Docker, WORK, announce, convert, errors, holder, observe};
+use super::{Docker, WORK, announce, convert, errors, holder, mounted, observe};
 use crate::host::{FailureKind, HostError};
 use crate::model::labels;
 
@@ -24,7 +24,11 @@ const ENDING: [&str; 4] = ["SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"];
 /// Starts a container. A taken port is named together with who holds it.
 pub(super) async fn start(docker: &Docker, container: &str) -> Result<(), HostError> {
     let what = format!("start container {container}");
-    announce::prepare(docker, container).await;
+    let (is_alone, ()) = tokio::join!(
+        mounted::check_start(docker, &what, container),
+        announce::prepare(docker, container)
+    );
+    is_alone?;
     let request = async |engine: bollard::Docker| engine.start_container(container, None).await;
     let started = docker.call(&what, START, request).await;
     let Err(error) = started else {
@@ -107,6 +111,20 @@ pub(super) async fn remove_container(docker: &Docker, container: &str) -> Result
     docker.call(&what, WORK, request).await
 }
 
+/// Gives a container another name.
+pub(super) async fn rename(docker: &Docker, container: &str, name: &str) -> Result<(), HostError> {
+    let what = format!("rename container {container} to {name}");
+    let found = ours(docker, container, &what).await?;
+    if found.is_some_and(|found| found.name.as_deref().map(|found| found.trim_start_matches('/')) == Some(name)) {
+        return Ok(());
+    }
+    let request = async |engine: bollard::Docker| {
+        let options = RenameContainerOptionsBuilder::new().name(name).build();
+        engine.rename_container(container, options).await
+    };
+    docker.call(&what, WORK, request).await
+}
+
 /// Destroys a volume and its data.
 pub(super) async fn remove_volume(docker: &Docker, name: &str) -> Result<(), HostError> {
     let what = format!("remove volume {name}");
@@ -116,6 +134,7 @@ pub(super) async fn remove_volume(docker: &Docker, name: &str) -> Result<(), Hos
         other => other?,
     };
     check_label(&what, volume.labels.contains_key(labels::UID))?;
+    mounted::check_removal(docker, &what, name).await?;
     let request = async |engine: bollard::Docker| {
         let removed = engine.remove_volume(name, None::<RemoveVolumeOptions>).await;
         unless(removed, errors::is_missing)
@@ -197,6 +216,7 @@ pub(super) async fn detach(docker: &Docker, container: &str, network: &str) -> R
 /// Thaws a paused container.
 pub(super) async fn unpause(docker: &Docker, container: &str) -> Result<(), HostError> {
     let what = format!("unpause container {container}");
+    mounted::check_start(docker, &what, container).await?;
     let request = async |engine: bollard::Docker| {
         let thawed = engine.unpause_container(container).await;
         unless(thawed, |error| errors::answer(error).contains("is not paused"))

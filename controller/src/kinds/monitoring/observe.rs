@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::memory::Memory;
 use super::monitor::{Monitor, PROMETHEUS, ROLE};
-use super::plan::View;
+use super::plan::{self, View};
 use super::{conf, content, desired};
-use crate::converge;
+use crate::converge::{self, names, occupied};
 use crate::host::{Ask, HostError, Reads};
 use crate::kinds::Look;
 use crate::kinds::peers::{Face, Peer};
@@ -51,6 +51,8 @@ pub struct Observed {
     pub silent_since: BTreeMap<String, i64>,
     /// How often in a row a container ended right after its start, by member.
     pub short_lives: BTreeMap<String, u32>,
+    /// Who had the volume of a running container mounted beside it when that was looked at last, in words.
+    pub intruders: Vec<String>,
 }
 
 /// What was seen of a cluster.
@@ -92,8 +94,11 @@ pub async fn observe<R: Reads>(
     };
     let selected = look.peers.selected(cluster::KIND, &monitor.spec.cluster_selector);
     let clusters = join_all(selected.map(|peer| cluster_seen(host, peer))).await;
+    let name_of = |member: &str| monitor.container_name(member);
+    let mut objects = host.objects(&ask).await?;
+    names::set_apart(&mut objects, name_of);
     let mut observed = Observed {
-        objects: host.objects(&ask).await?,
+        objects,
         clusters: clusters.into_iter().collect(),
         doors: host.open_doors(),
         ..Observed::default()
@@ -101,6 +106,7 @@ pub async fn observe<R: Reads>(
     if something_is_missing(monitor, memory, &observed, look.now) {
         ask.neighbours = true;
         observed.objects = host.objects(&ask).await?;
+        names::set_apart(&mut observed.objects, name_of);
     }
     let running = observed
         .objects
@@ -142,7 +148,32 @@ pub async fn observe<R: Reads>(
     }
     observed.silent_since = silent_since(&observed, before, look.now);
     observed.short_lives = short_lives(&observed.objects, before, look.now);
+    holders(host, monitor, (memory, before), look, &mut observed).await;
     Ok(observed)
+}
+
+/// Who has the volumes mounted: looked at when a step hangs on it, once in a while, and while somebody else is there.
+async fn holders<R: Reads>(
+    host: &R,
+    monitor: &Monitor,
+    (memory, before): (&Memory, &Observed),
+    look: Look<'_>,
+    observed: &mut Observed,
+) {
+    let plan = plan::wished(&View {
+        monitor,
+        observed,
+        memory,
+        now: look.now,
+    });
+    if look.deep || !before.intruders.is_empty() || occupied::is_asked_for(&observed.objects, &plan) {
+        let volumes = occupied::in_question(&observed.objects, Some(&plan));
+        observed.objects.holders = host.holders(&volumes).await;
+    }
+    observed.intruders = match observed.objects.holders {
+        Seen::Known(_) => occupied::intruders(&observed.objects),
+        Seen::Absent | Seen::Unknown(_) => before.intruders.clone(),
+    };
 }
 
 async fn cluster_seen<R: Reads>(host: &R, peer: &Peer) -> (String, ClusterSeen) {

@@ -6,7 +6,7 @@ use super::memory::Change;
 use super::monitor::{ALERTMANAGER, GRAFANA, Monitor, PROMETHEUS};
 use super::plan::{self, View};
 use super::{content, desired};
-use crate::converge::{self, Piece, Stage};
+use crate::converge::{self, Piece, Stage, names, occupied};
 use crate::model::Seen;
 use crate::model::container::ContainerObserved;
 use crate::model::plan::{Note, Plan};
@@ -19,6 +19,9 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     let mut conditions = vec![ready(view, plan, &members), in_force(view), targets(view), files(view)];
     let grafana = plan::content::standing(view);
     conditions.extend(grafana.map(|(holds, reason, message)| condition("GrafanaInSync", holds, reason, message)));
+    conditions.extend(occupied::condition(&view.observed.intruders));
+    let own = |member: &str| plan::own(view, &pieces, member);
+    conditions.extend(names::condition(&view.observed.objects, own));
     Status {
         observed_generation: view.monitor.generation,
         conditions,

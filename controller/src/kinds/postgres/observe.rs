@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::cluster::Cluster;
 use super::memory::Memory;
 use super::{conf, control, desired};
+use crate::converge::names;
 use crate::host::{Ask, HostError, Reads};
 use crate::model::container::{ContainerObserved, Health, ImageFacts, Objects, ProcessState, RunState};
 use crate::model::labels;
@@ -15,6 +16,7 @@ use crate::model::plan::SqlTarget;
 use crate::model::postgres::{Control, ControlState, Down, PgQuestion, Server, Sizes};
 use crate::model::{Lsn, Seen};
 
+mod beside;
 mod movement;
 
 pub use movement::{Fill, Lag};
@@ -43,6 +45,8 @@ pub struct Observed {
     pub fills: BTreeMap<String, Fill>,
     /// Bytes that retired volumes take, as they were measured last.
     pub volume_bytes: BTreeMap<String, u64>,
+    /// Who had the volume of a running member mounted beside it when that was looked at last, in words.
+    pub intruders: Vec<String>,
 }
 
 /// What was seen of one member beyond its container.
@@ -91,10 +95,13 @@ pub async fn observe<R: Reads>(
         neighbours: false,
         brisk: memory.promotion.is_some(),
     };
+    let name_of = |member: &str| cluster.container_name(member);
     let mut objects = host.objects(&ask).await?;
+    names::set_apart(&mut objects, name_of);
     if something_is_missing(cluster, memory, &objects) {
         ask.neighbours = true;
         objects = host.objects(&ask).await?;
+        names::set_apart(&mut objects, name_of);
     }
     let question = question(cluster, depth, before);
     let looks = objects.containers.iter().filter_map(|container| {
@@ -104,10 +111,11 @@ pub async fn observe<R: Reads>(
         let given = (memory, &objects, &question, was_silent);
         Some(look(host, given, cluster, member, container))
     });
-    let members: BTreeMap<String, MemberSeen> = join_all(looks).await.into_iter().collect();
+    let (members, holders) = tokio::join!(join_all(looks), beside::early(host, &objects, (memory, before), depth));
+    objects.holders = holders;
     let mut observed = Observed {
         objects,
-        members,
+        members: members.into_iter().collect(),
         ..Observed::default()
     };
     movement::measure(host, (cluster, memory, before), depth, now, &mut observed).await;
@@ -120,6 +128,7 @@ pub async fn observe<R: Reads>(
             (symptom, since)
         })
         .collect();
+    beside::late(host, (cluster, memory, before), now, &mut observed).await;
     Ok(observed)
 }
 

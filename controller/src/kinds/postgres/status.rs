@@ -5,7 +5,9 @@ use super::observe;
 use super::plan::View;
 use super::plan::disk;
 use super::plan::keep;
+use super::plan::own;
 use super::plan::reseed;
+use crate::converge::{names, occupied};
 use crate::kinds::postgres::memory::Change;
 use crate::model::container::{ContainerObserved, Health, RunState};
 use crate::model::plan::{Note, Op, Plan};
@@ -25,6 +27,8 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     conditions.extend(sync::condition_of(view));
     conditions.extend(last_promotion(view));
     conditions.extend(warnings(view));
+    conditions.extend(occupied::condition(&view.observed.intruders));
+    conditions.extend(names::condition(&view.observed.objects, |member| own::of(view, member)));
     conditions.extend(needs_human(view));
     conditions.insert(0, ready(view, plan, &members));
     let disk = view.observed.objects.disk.known();

@@ -21,6 +21,7 @@ impl fmt::Display for EngineOp {
             EngineOp::Signal { signal, .. } => write!(f, "send {signal}"),
             EngineOp::Stop { grace_secs, .. } => write!(f, "stop container ({grace_secs} s grace)"),
             EngineOp::RemoveContainer(_) => write!(f, "remove container"),
+            EngineOp::Rename { container, name } => write!(f, "rename container {container} to {name}"),
             EngineOp::Connect { network, aliases, .. } => {
                 write!(f, "connect to network {network} as {}", aliases.join(", "))
             }

@@ -14,7 +14,8 @@ mod tests;
 use super::desired;
 use super::memory::Change;
 use super::observe::Observed;
-use crate::converge::{self, Piece, Pulls, Sight};
+use crate::converge::names::{self, Own};
+use crate::converge::{self, Piece, Pulls, Sight, occupied};
 use crate::kinds::postgres::spec::PullPolicy;
 use crate::model::plan::{Action, Op, Plan};
 pub use userfiles::on_failure;
@@ -25,6 +26,23 @@ const OWNER: &str = "resource";
 
 /// Works out what is to be done next.
 pub fn plan(view: &View<'_>) -> Plan<Change> {
+    let mut plan = wished(view);
+    occupied::guard(&view.observed.objects, &mut plan);
+    plan
+}
+
+/// What is a member's own.
+pub fn own(view: &View<'_>, pieces: &[Piece], member: &str) -> Own {
+    let piece = pieces.iter().find(|piece| piece.member == member);
+    let volume = piece.and_then(|piece| piece.container.volume.as_ref());
+    Own {
+        name: view.monitor.container_name(member),
+        volume: volume.map(|volume| volume.name.clone()),
+    }
+}
+
+/// The same, whoever else may be on the volumes.
+pub fn wished(view: &View<'_>) -> Plan<Change> {
     let mut plan = Plan::default();
     let objects = &view.observed.objects;
     if !converge::network(objects, desired::network(view.monitor), OWNER, &mut plan) {
@@ -42,7 +60,9 @@ pub fn plan(view: &View<'_>) -> Plan<Change> {
         missing: policy != PullPolicy::Never,
         before_replacing: policy == PullPolicy::Always,
     };
-    for piece in pieces.iter().filter(|piece| ports::is_settled(view, &piece.member)) {
+    let undecided = names::put_right(objects, |member| own(view, &pieces, member), &mut plan);
+    let is_due = |piece: &&Piece| ports::is_settled(view, &piece.member) && !undecided.contains(&piece.member);
+    for piece in pieces.iter().filter(is_due) {
         let sight = sight(view.observed, piece, view.now);
         converge::keep(piece, objects, (OWNER, pulls), sight, &mut plan);
     }

@@ -78,6 +78,7 @@ impl World {
             },
             memory: Memory::default(),
         };
+        world.observed.objects.holders = Seen::Known(Vec::new());
         world.observed.objects.networks = vec![NamedObserved {
             name: "mon-net".to_owned(),
             ..NamedObserved::default()

@@ -11,6 +11,7 @@ use super::super::observe;
 use super::super::spec::FailoverMode;
 use super::disk;
 use super::keep;
+use super::own;
 use super::position;
 use super::promotion;
 use super::sync;
@@ -180,6 +181,9 @@ pub fn may_fail_over(view: &View<'_>, primary: &str) -> Result<(String, Loss), S
     let Some(known) = position::newest(view, primary) else {
         return Err("how far its log had come is not known".to_owned());
     };
+    if let Some(intruder) = own::intruder(view, primary) {
+        return Err(intruder);
+    }
     let candidates = candidates(view);
     let Some((heir, facts)) = candidates.iter().find(|(_, facts)| facts.timeline <= known.timeline) else {
         return Err("no replica answers".to_owned());

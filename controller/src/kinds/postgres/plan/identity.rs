@@ -7,6 +7,7 @@ use super::super::desired::Role;
 use super::super::memory::Change;
 use super::foundation;
 use super::keep;
+use super::own;
 use super::rejoin;
 use super::view::View;
 use crate::model::Seen;
@@ -82,17 +83,8 @@ fn bootstrap(view: &View<'_>, plan: &mut Plan<Change>) {
     ));
 }
 
-/// Volumes outlive containers, so they tell which members there were.
 fn newest_generations(view: &View<'_>) -> BTreeMap<String, u32> {
-    let mut newest: BTreeMap<String, u32> = BTreeMap::new();
-    for volume in &view.observed.objects.volumes {
-        let member = volume.labels.get(labels::MEMBER);
-        let generation = volume.labels.get(labels::GENERATION).and_then(|g| g.parse().ok());
-        if let (Some(member), Some(generation)) = (member, generation) {
-            let entry = newest.entry(member.clone()).or_insert(generation);
-            *entry = generation.max(*entry);
-        }
-    }
+    let mut newest = own::newest_generations(&view.observed.objects.volumes);
     // A volume that was restored by hand carries no labels; its member's container does.
     for container in &view.observed.objects.containers {
         if let Some(member) = container.labels.get(labels::MEMBER) {

@@ -13,6 +13,7 @@ mod identity;
 pub mod keep;
 mod lag;
 mod namesakes;
+pub mod own;
 pub mod position;
 pub mod promotion;
 pub mod rejoin;
@@ -29,12 +30,23 @@ pub mod volumes;
 pub(super) mod tests;
 
 use super::memory::{Change, Rejected};
+use crate::converge::occupied;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 pub use view::View;
 
 /// Works out what is to be done next.
 pub fn plan(view: &View<'_>) -> Plan<Change> {
+    let mut plan = wished(view);
+    occupied::guard(&view.observed.objects, &mut plan);
+    plan
+}
+
+/// The same, whoever else may be on the volumes.
+pub fn wished(view: &View<'_>) -> Plan<Change> {
     let mut plan = Plan::default();
+    if !own::put_right(view, &mut plan) {
+        return plan;
+    }
     let Some(primary) = view.primary() else {
         identity::recognise(view, &mut plan);
         return plan;

@@ -95,6 +95,7 @@ pub fn exists(view: &View<'_>, volume: &str) -> bool {
 
 /// Whether a container of the cluster uses a volume, if only to read it.
 pub fn is_mounted(view: &View<'_>, volume: &str) -> bool {
-    let containers = &view.observed.objects.containers;
-    containers.iter().any(|c| c.volumes.iter().any(|name| name == volume))
+    let objects = &view.observed.objects;
+    let mut containers = objects.containers.iter().chain(&objects.misnamed);
+    containers.any(|c| c.volumes.iter().any(|name| name == volume))
 }

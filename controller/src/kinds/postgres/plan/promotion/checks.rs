@@ -2,6 +2,7 @@
 
 use super::super::super::super::Check;
 use super::super::super::conf;
+use super::super::own;
 use super::super::position;
 use super::super::sync;
 use super::super::view::View;
@@ -54,6 +55,7 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     checks.push(identity(view, facts));
     checks.push(volume(view, target));
     checks.push(single_primary(view, primary));
+    checks.extend(nobody_beside(view, primary));
     checks.push(no_stray(view, target, main.unwrap_or(facts)));
     checks.push(settings(view, facts));
     match main {
@@ -162,6 +164,13 @@ fn single_primary(view: &View<'_>, primary: &str) -> Check {
         format!("{} accept writes too", others.join(", "))
     };
     check("there is a single primary", others.is_empty(), found)
+}
+
+/// Somebody else on the primary's volume would go on when it is down. While it runs this is looked at once in a while only,
+/// and always between its stop and the promotion.
+fn nobody_beside(view: &View<'_>, primary: &str) -> Option<Check> {
+    let found = own::intruder(view, primary).filter(|_| view.observed.objects.holders.known().is_some())?;
+    Some(check("nobody else has the primary's volume", false, found))
 }
 
 /// By force they get new volumes instead.

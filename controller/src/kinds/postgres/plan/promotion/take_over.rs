@@ -1,10 +1,12 @@
 //! The old primary is down: promotes the target, when it has everything or nothing more can be had.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::super::conf;
 use super::super::super::desired::{self, Role};
 use super::super::super::memory::{Change, Loss, Promotion};
+use super::super::own;
 use super::super::position;
 use super::super::sync;
 use super::super::view::View;
@@ -15,10 +17,15 @@ use crate::model::postgres::{ControlState, SqlOp};
 
 /// How long the target is given before it is asked once more, in seconds: the agent may have died before it asked.
 const ASK_AGAIN_SECS: i64 = 1;
+/// How often it is looked whether somebody else has let go of the old primary's volume.
+const PATIENT_POLL: Duration = Duration::from_millis(250);
 
 /// Promotes the target when it is known to have everything, or when nothing more can be had.
 pub(super) fn promote(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
     let (from, to) = (&promotion.from, &promotion.to);
+    if own::holds_up(view, from, plan) {
+        return plan.again_in(PATIENT_POLL);
+    }
     match view.facts(to) {
         Some(facts) if facts.in_recovery => {}
         Some(_) => return writes_already(promotion, plan),

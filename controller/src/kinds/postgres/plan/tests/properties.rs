@@ -67,7 +67,8 @@ fn touched(op: &EngineOp) -> Option<&str> {
         | EngineOp::RemoveContainer(name)
         | EngineOp::Unpause(name)
         | EngineOp::PromoteInside(name) => Some(name),
-        EngineOp::Signal { container, .. }
+        EngineOp::Rename { container, .. }
+        | EngineOp::Signal { container, .. }
         | EngineOp::Stop { container, .. }
         | EngineOp::Connect { container, .. }
         | EngineOp::Disconnect { container, .. }

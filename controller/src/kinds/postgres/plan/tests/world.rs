@@ -37,6 +37,7 @@ impl World {
     pub fn new(replicas: u32) -> Self {
         let spec = serde_json::from_value(json!({"image": "postgres:17", "replicas": replicas})).expect("a valid spec");
         let mut observed = Observed::default();
+        observed.objects.holders = Seen::Known(Vec::new());
         observed.objects.disk = Seen::Known(Disk {
             path: "/var/lib/docker/volumes".to_owned(),
             free_bytes: 100 << 30,
