@@ -99,7 +99,7 @@ impl Grafana {
         let password = live
             .place
             .state_dir()
-            .join("secrets")
+            .join("secrets/Monitoring")
             .join(&grafana.name)
             .join("grafana");
         grafana.admin = Credentials::Basic("admin".to_owned(), fs::read_to_string(password)?.trim().to_owned());

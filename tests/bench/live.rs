@@ -122,7 +122,13 @@ impl<'a> Live<'a> {
     /// Where a member is reached from the host.
     pub fn address(&self, member: &str) -> Done<Address> {
         let name = &self.place.name;
-        let password = fs::read_to_string(self.place.state_dir().join("secrets").join(name).join("postgres"))?;
+        let password = fs::read_to_string(
+            self.place
+                .state_dir()
+                .join("secrets/PostgresCluster")
+                .join(name)
+                .join("postgres"),
+        )?;
         Ok(Address {
             port: *self.ports.get(member).ok_or("no such member")?,
             password: password.trim().to_owned(),

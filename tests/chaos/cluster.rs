@@ -191,7 +191,12 @@ impl Cluster {
 
     /// The superuser's password.
     pub fn password(&self, host: &Host) -> Done<String> {
-        let path = host.state_dir().join("secrets").join(&self.name).join("postgres");
+        let path = host
+            .state_dir()
+            .join("secrets")
+            .join("PostgresCluster")
+            .join(&self.name)
+            .join("postgres");
         Ok(fs::read_to_string(path)?.trim().to_owned())
     }
 

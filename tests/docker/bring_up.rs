@@ -1,6 +1,6 @@
 //! From nothing to ready.
 
-use crate::world::{World, docker, docker_output};
+use crate::world::{World, docker, docker_output, replace};
 use serde_json::json;
 
 #[test]
@@ -69,11 +69,7 @@ fn a_generated_password_opens_the_published_port_and_is_seen_nowhere_else() {
     world.spec["databases"] = json!([{"name": "mydb", "owner": "app"}]);
     world.start();
     world.wait_ready();
-    let read = |role: &str| {
-        let path = world.state_dir().join("secrets").join(&world.name).join(role);
-        std::fs::read_to_string(path).unwrap().trim().to_owned()
-    };
-    let secrets: Vec<String> = ["app", "postgres", "replicator"].map(read).to_vec();
+    let secrets = read(&world);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -109,6 +105,53 @@ fn a_generated_password_opens_the_published_port_and_is_seen_nowhere_else() {
             "a password is on show"
         );
     }
+
+    kept_as_by_earlier_versions(&mut world, &secrets);
+    beside_another_kind_of_this_name(&world);
+}
+
+fn read(world: &World) -> Vec<String> {
+    let of = |role: &str| std::fs::read_to_string(world.secret(role)).unwrap().trim().to_owned();
+    ["app", "postgres", "replicator"].map(of).to_vec()
+}
+
+/// By name alone, which a resource of another kind may have too.
+fn kept_as_by_earlier_versions(world: &mut World, secrets: &[String]) {
+    world.kill_agent();
+    let state = world.state_dir().join("secrets");
+    std::fs::rename(state.join("PostgresCluster").join(&world.name), state.join(&world.name)).unwrap();
+    std::fs::write(state.join(&world.name).join("of-nobody"), "kept\n").unwrap();
+    world.start_agent();
+    world.wait_ready();
+    assert_eq!(read(world), secrets);
+    let left: Vec<_> = std::fs::read_dir(state.join(&world.name)).unwrap().collect();
+    assert_eq!(left.len(), 1, "what nobody is known to use stays: {left:?}");
+}
+
+/// It would have its network's name too: both lines are named, and what is there runs on.
+fn beside_another_kind_of_this_name(world: &World) {
+    let before = world.started_at("master");
+    let text = world.text().replace("PostgresCluster", "Monitoring");
+    let other = world.dir.join("manifests/other.yaml");
+    let end = text.find("spec:").unwrap();
+    replace(&other, &format!("{}spec: {{}}\n", &text[..end]));
+    world.until("neither document is used", |w| {
+        w.condition("ManifestAccepted").1 == "Invalid"
+    });
+    let validated = world.cli(&["validate", "-f", world.dir.join("manifests").to_str().unwrap()]);
+    let names = format!("network `{}` is taken by", world.network());
+    assert_eq!(validated.code, 2);
+    assert!(
+        validated.err.contains(&names) && validated.err.contains("cluster.yaml:1"),
+        "{}",
+        validated.err
+    );
+    std::fs::remove_file(other).unwrap();
+    world.until("the document counts again", |w| {
+        w.condition("ManifestAccepted").1 == "Valid"
+    });
+    world.wait_ready();
+    assert_eq!(world.started_at("master"), before);
 }
 
 #[test]

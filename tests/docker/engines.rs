@@ -1,6 +1,7 @@
 //! Docker commands of a test, and which engine they go to.
 
 use std::cell::Cell;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Instant;
 
@@ -62,4 +63,13 @@ pub fn until(what: &str, holds: impl Fn() -> bool) {
         assert!(begin.elapsed() < DEADLINE, "waited in vain until {what}");
         std::thread::sleep(POLL);
     }
+}
+
+/// The first of `count` ports that are free now. Tests of one run start apart, so that they do not meet.
+pub fn free_ports(count: u16) -> u16 {
+    let start = 20_000 + u16::try_from(std::process::id() % 1_500).unwrap() * 16;
+    (0..100)
+        .map(|n| start.wrapping_add(n * 16) % 40_000 + 20_000)
+        .find(|base| (0..count).all(|n| TcpListener::bind(("127.0.0.1", base + n)).is_ok()))
+        .expect("free ports")
 }

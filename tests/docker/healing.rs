@@ -152,8 +152,7 @@ fn a_superuser_whose_password_was_changed_is_given_the_wanted_one() {
             .any(|found| events.contains(found))
     });
     world.wait_ready();
-    let path = world.state_dir().join("secrets").join(&world.name).join("postgres");
-    let password = std::fs::read_to_string(path).unwrap();
+    let password = std::fs::read_to_string(world.secret("postgres")).unwrap();
     let mut config = tokio_postgres::Config::new();
     config.host("127.0.0.1").port(world.base_port).user("postgres");
     let runtime = tokio::runtime::Builder::new_current_thread()

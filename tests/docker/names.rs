@@ -32,8 +32,7 @@ impl Guest {
             &image(),
             "infinity",
         ]);
-        let secret = world.state_dir().join("secrets").join(&world.name).join("postgres");
-        let password = std::fs::read_to_string(secret).unwrap();
+        let password = std::fs::read_to_string(world.secret("postgres")).unwrap();
         let pgpass = world.dir.join("pgpass");
         std::fs::write(&pgpass, format!("*:*:*:postgres:{}\n", password.trim())).unwrap();
         docker(&["cp", pgpass.to_str().unwrap(), &format!("{name}:/tmp/pgpass")]);
@@ -186,8 +185,7 @@ fn connect_prints_uris_that_work_and_no_password() {
     let output = world.cli(&["connect", &world.name, "-o", "json"]);
     assert_eq!(output.code, 0, "{}", output.err);
     let ways: serde_json::Value = serde_json::from_str(&output.out).unwrap();
-    let secret = world.state_dir().join("secrets").join(&world.name).join("postgres");
-    let password = std::fs::read_to_string(secret).unwrap();
+    let password = std::fs::read_to_string(world.secret("postgres")).unwrap();
     assert!(!output.out.contains(password.trim()));
     let inside = format!("postgresql://postgres@{}-rw:5432/postgres", world.name);
     assert_eq!(ways["containers"]["readWrite"], inside.as_str());

@@ -1,13 +1,13 @@
 //! One test's world: an agent with its manifest and state directory, and the containers that it keeps.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::engines::free_ports;
 pub use crate::engines::{docker, docker_output, on_engine, sweep, until};
 
 /// How long anything may take. Generous: it only ever passes when something is wrong.
@@ -79,6 +79,12 @@ impl World {
 
     pub fn state_dir(&self) -> PathBuf {
         self.dir.join("state")
+    }
+
+    /// The file of a generated password of the cluster.
+    pub fn secret(&self, role: &str) -> PathBuf {
+        let secrets = self.state_dir().join("secrets/PostgresCluster");
+        secrets.join(&self.name).join(role)
     }
 
     pub fn text(&self) -> String {
@@ -383,13 +389,4 @@ pub fn run(command: &mut Command) -> Output {
 /// The image under test.
 pub fn image() -> String {
     std::env::var("RECONCILER_TEST_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
-}
-
-/// The first of `count` ports that are free now. Tests of one run start apart, so that they do not meet.
-fn free_ports(count: u16) -> u16 {
-    let start = 20_000 + u16::try_from(std::process::id() % 1_500).unwrap() * 16;
-    (0..100)
-        .map(|n| start.wrapping_add(n * 16) % 40_000 + 20_000)
-        .find(|base| (0..count).all(|n| TcpListener::bind(("127.0.0.1", base + n)).is_ok()))
-        .expect("free ports")
 }

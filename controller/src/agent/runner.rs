@@ -283,7 +283,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         let purge_data = state.record.deleting.is_some_and(|d| d.purge_data);
         let plan = teardown::plan(&objects, purge_data, TEARDOWN_GRACE_SECS);
         if plan.is_idle() && state.busy.is_empty() {
-            if purge_data && let Err(error) = self.shared.secrets.purge(&self.key.1) {
+            if purge_data && let Err(error) = self.shared.secrets.purge(&self.key.0, &self.key.1) {
                 warn!(%error, "generated passwords stay");
             }
             state.is_gone = true;

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, pick};
 use super::error::{CommandError, CommandResult, Exit, failed};
 use super::output::print;
 use super::wait::until;
@@ -24,12 +24,12 @@ pub async fn pause(client: &Client, name: &str, paused: bool) -> CommandResult {
 /// Restarts a member, or all members of a cluster one after the other.
 pub async fn restart(client: &Client, what: &str, cluster: Option<&str>, limit: Duration) -> CommandResult {
     let resources = client.overview(false).await?.resources;
-    let whole = resources
+    let is_whole = resources
         .iter()
-        .find(|r| r.name == what || format!("{}/{}", r.kind, r.name) == what);
-    let (resource, member) = match whole.filter(|_| cluster.is_none()) {
-        Some(resource) => (resource.clone(), None),
-        None => {
+        .any(|r| r.name == what || format!("{}/{}", r.kind, r.name) == what);
+    let (resource, member) = match is_whole && cluster.is_none() {
+        true => (pick(resources, Some(what))?, None),
+        false => {
             let found = client.member(what, cluster).await?;
             (found.resource, Some(found.member))
         }

@@ -21,7 +21,7 @@ use crate::host::docker::Docker;
 use crate::host::real::RealHost;
 use crate::server;
 use crate::server::metrics::Listeners;
-use crate::store::{SecretFiles, Store};
+use crate::store::{SecretFiles, Store, used_by};
 
 /// Runs the agent until it is told to stop.
 pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>, metrics: Option<SocketAddr>) -> CommandResult {
@@ -36,6 +36,9 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>, metrics: Option<Sock
         ));
     }
     let secrets = Rc::new(SecretFiles::new(state_dir));
+    for text in secrets.move_in(&used_by(&records)) {
+        warn!("{text}");
+    }
     let mut host = RealHost::connect(Rc::clone(&secrets) as Rc<dyn Secrets>).map_err(failed)?;
     let (calls, incoming) = mpsc::channel(64);
     let listeners = Rc::new(Listeners::new(calls.clone()));

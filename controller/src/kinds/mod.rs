@@ -20,6 +20,7 @@ use serde_json::Value;
 use self::peers::{Face, Peers};
 use crate::host::{HostError, Reads};
 use crate::manifest::load::KindSchema;
+use crate::model::SecretRef;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::Status;
 
@@ -193,6 +194,8 @@ pub trait Kind: Debug + 'static {
     fn schema() -> KindSchema;
     /// Builds what is wanted from a spec, and the files that it names, that the loader has accepted.
     fn wanted(identity: Identity, spec: Value, files: &BTreeMap<String, String>) -> Result<Self::Wanted, String>;
+    /// The passwords that are generated for it, under whatever names it keeps some.
+    fn secrets(wanted: &Self::Wanted) -> Vec<SecretRef>;
     /// Looks at the world.
     fn observe<R: Reads>(
         host: &R,
@@ -230,4 +233,16 @@ pub trait Kind: Debug + 'static {
 /// The table of kinds.
 pub fn schemas() -> Vec<KindSchema> {
     vec![postgres::Postgres::schema(), monitoring::Monitoring::schema()]
+}
+
+/// The passwords that are generated for a resource of any kind; none of one whose spec is not understood.
+pub fn secrets(kind: &str, identity: Identity, spec: &Value, files: &BTreeMap<String, String>) -> Vec<SecretRef> {
+    fn of<K: Kind>(identity: Identity, spec: &Value, files: &BTreeMap<String, String>) -> Vec<SecretRef> {
+        K::wanted(identity, spec.clone(), files).map_or_else(|_| Vec::new(), |wanted| K::secrets(&wanted))
+    }
+    match kind {
+        postgres::Postgres::NAME => of::<postgres::Postgres>(identity, spec, files),
+        monitoring::Monitoring::NAME => of::<monitoring::Monitoring>(identity, spec, files),
+        _ => Vec::new(),
+    }
 }

@@ -10,6 +10,7 @@ use super::diagnostic::{Diagnostic, Finding, Span};
 use super::envelope::{self, Envelope};
 use super::folders::{self, Folder, Found};
 use super::tree::Parsed;
+use super::uses::{Taken, Taker, Use};
 use super::{check, files, text, tree};
 
 /// Beyond this many errors in a file nobody reads on.
@@ -24,6 +25,8 @@ pub struct KindSchema {
     pub schema: Value,
     /// Rules between fields. Called with the document's name and a spec that fits the schema.
     pub validate: fn(name: &str, spec: &Value) -> Vec<Problem>,
+    /// What a document takes on the host for itself alone. Called like `validate`.
+    pub uses: fn(name: &str, spec: &Value) -> Vec<Use>,
     /// The folders that a spec may name.
     pub folders: &'static [Folder],
 }
@@ -146,6 +149,7 @@ struct Loader<'k> {
     /// Where each resource was seen first.
     first: BTreeMap<(String, String), (String, u32)>,
     unusable: BTreeSet<(String, String)>,
+    taken: Taken,
 }
 
 impl<'k> Loader<'k> {
@@ -156,6 +160,7 @@ impl<'k> Loader<'k> {
             recognised: 0,
             first: BTreeMap::new(),
             unusable: BTreeSet::new(),
+            taken: Taken::default(),
         }
     }
 
@@ -224,6 +229,7 @@ impl<'k> Loader<'k> {
         let resource = envelope.resource();
         if let Some(resource) = &resource {
             findings.extend(self.twice(file, parsed, resource, &envelope));
+            findings.extend(self.taken(file, parsed, (resource, &spec), &envelope));
         }
         let line = parsed.root.span.at.line;
         // In the order of the file, so that people can work from top to bottom.
@@ -276,6 +282,43 @@ impl<'k> Loader<'k> {
         let message = format!("{kind} `{name}` is already declared in {first_file}:{first_line}");
         let span = envelope.name_span.unwrap_or(parsed.root.span);
         Some(Finding::at(span, message).help("rename or remove one of the two; until then neither is used"))
+    }
+
+    /// The findings for what another document takes already. Neither of the two is used, as if they were one twice.
+    fn taken(
+        &mut self,
+        file: &str,
+        parsed: &Parsed,
+        (resource, spec): (&(String, String), &Value),
+        envelope: &Envelope<'_>,
+    ) -> Vec<Finding> {
+        let (Some(kind), Some(entry)) = (envelope.kind, envelope.spec) else {
+            return Vec::new();
+        };
+        let taker = Taker {
+            resource: resource.clone(),
+            file: file.to_owned(),
+            line: parsed.root.span.at.line,
+        };
+        let found = self.taken.add(&taker, (kind.uses)(&resource.1, spec));
+        let findings = found.into_iter().map(|(one, other)| {
+            let (kind, name) = &other.resource;
+            let (span, help) = match one.path.is_empty() {
+                true => (
+                    envelope.name_span.unwrap_or(parsed.root.span),
+                    "rename one of the two; until then neither is used",
+                ),
+                false => (
+                    check::locate(&entry.value, entry.key_span, &one.path, false),
+                    "change one of the two; until then neither is used",
+                ),
+            };
+            let place = format!("{kind} `{name}`, which is declared in {}:{}", other.file, other.line);
+            self.unusable.insert(other.resource.clone());
+            self.unusable.insert(resource.clone());
+            Finding::at(span, format!("{} is taken by {place}", one.thing)).help(help)
+        });
+        findings.collect()
     }
 
     fn finish(self) -> Loaded {

@@ -25,6 +25,7 @@ mod syntax;
 mod tests;
 mod text;
 pub mod tree;
+pub mod uses;
 
 use serde::de::DeserializeOwned;
 

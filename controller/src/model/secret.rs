@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 /// Where a password comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SecretRef {
-    /// Generated here and kept in the state directory under `secrets/<scope>/<name>`.
+    /// Generated here and kept in the state directory under `secrets/<kind>/<scope>/<name>`.
     Generated {
-        /// The resource that it belongs to.
+        /// The kind of the resource that it belongs to: names are unique among resources of one kind only.
+        kind: String,
+        /// The name of the resource that it belongs to.
         scope: String,
         /// The role that it belongs to.
         name: String,
@@ -24,7 +26,9 @@ pub enum SecretRef {
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SecretRef::Generated { scope, name } => write!(f, "secrets/{scope}/{name} in the state directory"),
+            SecretRef::Generated { kind, scope, name } => {
+                write!(f, "secrets/{kind}/{scope}/{name} in the state directory")
+            }
             SecretRef::File(path) => write!(f, "file {path}"),
             SecretRef::Env(name) => write!(f, "environment variable {name}"),
         }

@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 pub use record::{Deleting, Record};
-pub use secrets::SecretFiles;
+pub use secrets::{SecretFiles, used_by};
 pub use shelf::Shelf;
 
 /// Why the state directory could not be used: what was tried, and the reason.

@@ -1,17 +1,19 @@
 //! Passwords: generated ones in files of their own, others where the manifest says.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::durable;
+use super::{Record, durable};
 use crate::host::{FailureKind, HostError, Secrets};
+use crate::kinds::{self, Identity};
 use crate::model::SecretRef;
 
 /// Random bytes of a generated password: 192 bits, 48 hexadecimal digits, which no shell or URI needs to quote.
 const PASSWORD_BYTES: usize = 24;
 
-/// The passwords of a state directory.
+/// The passwords of a state directory: each generated one in `secrets/<kind>/<resource>/<name>`.
 #[derive(Debug, Clone)]
 pub struct SecretFiles {
     dir: PathBuf,
@@ -26,35 +28,122 @@ impl SecretFiles {
     }
 
     /// Destroys the generated passwords of a resource.
-    pub fn purge(&self, scope: &str) -> io::Result<()> {
-        match fs::remove_dir_all(self.dir.join(scope)) {
+    pub fn purge(&self, kind: &str, scope: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.dir.join(kind).join(scope)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    fn generated(&self, scope: &str, name: &str) -> io::Result<Option<String>> {
-        match fs::read_to_string(self.dir.join(scope).join(name)) {
-            Ok(text) if text.trim().is_empty() => Ok(None),
-            Ok(text) => Ok(Some(text.trim_end().to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    /// Gives each of the generated passwords that lie where earlier versions kept them, in `secrets/<resource>/<name>`, to
+    /// the resources that use it: two of one name shared that place. A file goes when everybody who uses it has it, so
+    /// that whoever is killed in between begins anew. One that nobody here is known to use stays. What could not be done.
+    pub fn move_in(&self, used: &[SecretRef]) -> Vec<String> {
+        let mut before: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        for secret in used {
+            if let SecretRef::Generated { kind, scope, name } = secret {
+                let users = before.entry(self.earlier(scope, name)).or_default();
+                users.push(self.place(kind, scope, name));
+            }
+        }
+        let mut failed = Vec::new();
+        for (from, to) in before {
+            if let Err(error) = move_file(&from, &to) {
+                failed.push(format!("{} stays where it is: {error}", from.display()));
+            }
+        }
+        failed
+    }
+
+    fn place(&self, kind: &str, scope: &str, name: &str) -> PathBuf {
+        self.dir.join(kind).join(scope).join(file_name(name))
+    }
+
+    /// Where earlier versions kept a password. No resource is called as a kind is: names are in lower case.
+    fn earlier(&self, scope: &str, name: &str) -> PathBuf {
+        self.dir.join(scope).join(name)
+    }
+
+    fn generated(&self, (kind, scope, name): (&str, &str, &str)) -> io::Result<Option<String>> {
+        match read(&self.place(kind, scope, name))? {
+            Some(password) => Ok(Some(password)),
+            // It lies there still where its user was not known yet when the others were moved.
+            None if is_plain(name) => read(&self.earlier(scope, name)),
+            None => Ok(None),
         }
     }
 
-    fn generate(&self, scope: &str, name: &str) -> io::Result<String> {
+    fn generate(&self, place: &Path) -> io::Result<String> {
         let mut bytes = [0_u8; PASSWORD_BYTES];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         let password: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        self.write(scope, name, &password)?;
+        write(place, &password)?;
         Ok(password)
     }
+}
 
-    fn write(&self, scope: &str, name: &str, password: &str) -> io::Result<()> {
-        let dir = self.dir.join(scope);
-        durable::make_private_dir(&dir)?;
-        durable::write(&dir.join(name), password.as_bytes())
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+fn write(place: &Path, password: &str) -> io::Result<()> {
+    durable::make_private_dir(place.parent().unwrap_or(Path::new(".")))?;
+    durable::write(place, password.as_bytes())
+}
+
+/// Brings a file to all of its places, then removes it. What is in a place already was put there later, and counts: where
+/// it differs, both stay.
+fn move_file(from: &Path, to: &[PathBuf]) -> io::Result<()> {
+    let Some(password) = read(from)? else {
+        return Ok(());
+    };
+    for place in to {
+        match read(place)? {
+            Some(there) if there == password => {}
+            Some(_) => return Err(io::Error::other(format!("{} holds another one", place.display()))),
+            None => write(place, &password)?,
+        }
+    }
+    durable::remove(from)?;
+    // The last one takes the directory with it.
+    let _ = from.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Whether a name can be a file's as it is.
+fn is_plain(name: &str) -> bool {
+    !name.starts_with('.') && !name.contains(['/', '%', '\0'])
+}
+
+/// A file's name for a role's name, which may be anything but empty.
+fn file_name(name: &str) -> String {
+    if is_plain(name) {
+        return name.to_owned();
+    }
+    let escaped = |(at, c): (usize, char)| match c {
+        '/' | '%' | '\0' => format!("%{:02X}", u32::from(c)),
+        '.' if at == 0 => "%2E".to_owned(),
+        c => c.to_string(),
+    };
+    name.char_indices().map(escaped).collect()
+}
+
+/// The generated passwords that the resources of these records use.
+pub fn used_by(records: &[Record]) -> Vec<SecretRef> {
+    let of = |record: &Record| {
+        let identity = Identity {
+            name: record.name.clone(),
+            uid: record.uid.clone(),
+            generation: record.generation,
+        };
+        kinds::secrets(&record.kind, identity, &record.spec, &record.files)
+    };
+    records.iter().flat_map(of).collect()
 }
 
 fn failure(secret: &SecretRef, why: impl ToString) -> HostError {
@@ -71,7 +160,9 @@ impl Secrets for SecretFiles {
             return Ok(known);
         }
         match secret {
-            SecretRef::Generated { scope, name } => self.generate(scope, name).map_err(|e| failure(secret, e)),
+            SecretRef::Generated { kind, scope, name } => self
+                .generate(&self.place(kind, scope, name))
+                .map_err(|e| failure(secret, e)),
             SecretRef::File(_) => Err(failure(secret, "its first line is empty, or it does not exist")),
             SecretRef::Env(_) => Err(failure(secret, "it is not set in the agent's environment")),
         }
@@ -79,14 +170,18 @@ impl Secrets for SecretFiles {
 
     fn keep(&self, secret: &SecretRef, value: &str) -> Result<(), HostError> {
         match secret {
-            SecretRef::Generated { scope, name } => self.write(scope, name, value).map_err(|e| failure(secret, e)),
+            SecretRef::Generated { kind, scope, name } => {
+                write(&self.place(kind, scope, name), value).map_err(|e| failure(secret, e))
+            }
             SecretRef::File(_) | SecretRef::Env(_) => Err(failure(secret, "it is the manifest's to set")),
         }
     }
 
     fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError> {
         match secret {
-            SecretRef::Generated { scope, name } => self.generated(scope, name).map_err(|e| failure(secret, e)),
+            SecretRef::Generated { kind, scope, name } => {
+                self.generated((kind, scope, name)).map_err(|e| failure(secret, e))
+            }
             SecretRef::File(path) => match fs::read_to_string(path) {
                 Ok(text) => Ok(text.lines().next().filter(|l| !l.is_empty()).map(str::to_owned)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -98,36 +193,4 @@ impl Secrets for SecretFiles {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::SecretFiles;
-    use crate::host::Secrets;
-    use crate::model::SecretRef;
-
-    #[test]
-    fn a_generated_password_is_made_once_and_kept_from_others() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let files = SecretFiles::new(dir.path());
-        let secret = SecretRef::Generated {
-            scope: "pg".to_owned(),
-            name: "app".to_owned(),
-        };
-        assert_eq!(files.peek(&secret), Ok(None));
-        let first = files.reveal(&secret).expect("made");
-        assert_eq!(files.reveal(&secret).expect("kept"), first);
-        assert_eq!(first.len(), 48);
-        let path = dir.path().join("secrets/pg/app");
-        let mode = std::fs::metadata(path).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_missing_file_is_named_and_its_content_never_is() {
-        let files = SecretFiles::new(std::path::Path::new("/nonexistent"));
-        let error = files
-            .reveal(&SecretRef::File("/nonexistent/pw".to_owned()))
-            .expect_err("missing");
-        assert!(error.to_string().contains("/nonexistent/pw"), "{error}");
-    }
-}
+mod tests;

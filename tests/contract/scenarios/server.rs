@@ -136,6 +136,7 @@ pub async fn who_does_not_answer_says_why<H: Host>(ground: &Ground<H>) {
     let mut target = ground.target("master").await;
     let password = target.password.clone();
     target.password = SecretRef::Generated {
+        kind: "PostgresCluster".to_owned(),
         scope: ground.cluster.name.clone(),
         name: "nobody".to_owned(),
     };

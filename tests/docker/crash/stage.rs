@@ -189,13 +189,10 @@ impl Stage {
     }
 
     fn password_now(&self) -> String {
-        let path = self
-            .world
-            .state_dir()
-            .join("secrets")
-            .join(&self.world.name)
-            .join("postgres");
-        std::fs::read_to_string(path).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.world.secret("postgres"))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// One primary, the same password, nothing acknowledged lost, nothing left over, nothing foreign.

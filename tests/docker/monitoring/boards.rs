@@ -26,7 +26,12 @@ fn board(title: &str) -> String {
 
 impl Station {
     fn password(&self) -> String {
-        let file = self.world.state_dir().join("secrets").join(&self.name).join("grafana");
+        let file = self
+            .world
+            .state_dir()
+            .join("secrets/Monitoring")
+            .join(&self.name)
+            .join("grafana");
         fs::read_to_string(file).unwrap_or_default().trim().to_owned()
     }
 
@@ -149,8 +154,8 @@ fn a_grafana_that_does_not_let_the_agent_in_gets_the_wanted_password() {
     let first = station.password();
     station.world.end_agent();
     let secrets = station.world.state_dir().join("secrets");
-    fs::remove_dir_all(secrets.join(&station.name)).unwrap();
-    fs::remove_file(secrets.join(&station.world.name).join("reconciler_monitor")).unwrap();
+    fs::remove_dir_all(secrets.join("Monitoring").join(&station.name)).unwrap();
+    fs::remove_file(station.world.secret("reconciler_monitor")).unwrap();
     station.world.start_agent();
     station.wait_event("reset the password of admin, because Grafana does not let us in with the wanted one");
     station.until("it lets us in", |s| s.password() != first && s.is_in_sync());

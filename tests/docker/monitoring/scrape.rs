@@ -26,13 +26,7 @@ fn members_come_and_go_and_change_roles_and_prometheus_is_not_restarted() {
         s.world.sql("master", "postgres", who).contains("reconciler_monitor|f")
     });
     let shown = docker(&["inspect", &station.exporter("master")]);
-    let password = station
-        .world
-        .state_dir()
-        .join("secrets")
-        .join(&station.world.name)
-        .join("reconciler_monitor");
-    let password = std::fs::read_to_string(password).unwrap();
+    let password = std::fs::read_to_string(station.world.secret("reconciler_monitor")).unwrap();
     assert!(!shown.contains(password.trim()), "the password is not shown");
 
     assert_eq!(station.world.cli(&["promote", "replica-1"]).code, 0);

@@ -31,8 +31,7 @@ impl Writer {
     /// Makes the table and begins to write, through the published ports of `members`.
     pub fn start(world: &World, members: &[&str]) -> Writer {
         world.sql(members[0], "postgres", "create table written (id bigint primary key)");
-        let password = world.state_dir().join("secrets").join(&world.name).join("postgres");
-        let password = std::fs::read_to_string(password).unwrap();
+        let password = std::fs::read_to_string(world.secret("postgres")).unwrap();
         let mut config = Config::new();
         config.user("postgres").password(password.trim()).dbname("postgres");
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);

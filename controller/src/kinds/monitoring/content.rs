@@ -7,7 +7,7 @@ use serde_json::json;
 use super::conf;
 use super::dashboards::{self, Source};
 use super::grafana::{Board, Content, import};
-use super::monitor::{GRAFANA, Monitor, PROMETHEUS};
+use super::monitor::{GRAFANA, KIND, Monitor, PROMETHEUS};
 use super::spec::Grafana;
 use crate::kinds::password;
 use crate::manifest::diagnostic::Position;
@@ -99,18 +99,13 @@ pub fn target(monitor: &Monitor, spec: &Grafana, address: Option<&str>) -> Optio
     let from = spec.token_from.as_ref()?;
     Some(GrafanaTarget {
         url: url.clone(),
-        auth: GrafanaAuth::Token(password::named(from, &monitor.name, GRAFANA)),
+        auth: GrafanaAuth::Token(password::of((KIND, &monitor.name), GRAFANA, Some(from))),
     })
 }
 
 /// The password of our own Grafana's `admin`.
 pub fn admin_password(monitor: &Monitor, spec: &Grafana) -> SecretRef {
-    let generated = || SecretRef::Generated {
-        scope: monitor.name.clone(),
-        name: GRAFANA.to_owned(),
-    };
-    let named = spec.admin_password_from.as_ref();
-    named.map_or_else(generated, |from| password::named(from, &monitor.name, GRAFANA))
+    password::of((KIND, &monitor.name), GRAFANA, spec.admin_password_from.as_ref())
 }
 
 /// What is wrong with a dashboard of a user's.

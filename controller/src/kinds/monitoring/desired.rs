@@ -5,7 +5,7 @@ mod grafana;
 use std::collections::BTreeMap;
 
 use super::conf::{self, Target, Targets};
-use super::monitor::{ALERTMANAGER, Monitor, PROMETHEUS, ROLE};
+use super::monitor::{ALERTMANAGER, KIND, Monitor, PROMETHEUS, ROLE};
 use super::plan::View;
 use super::spec::RedisServer;
 use super::{queries, rules};
@@ -281,7 +281,7 @@ fn redis_exporter(view: &View<'_>, server: &RedisServer) -> Piece {
         entrypoint.push(format!("--redis.password-file={}/passwords.json", conf::DIRECTORY));
         let secret = Placeholder {
             token: "{password}".to_owned(),
-            secret: password::named(from, &view.monitor.name, &name),
+            secret: password::of((KIND, &view.monitor.name), &name, Some(from)),
             escape: Escape::Json,
         };
         files.push(FileSpec {

@@ -20,6 +20,7 @@ pub mod request;
 pub mod rules;
 pub mod spec;
 pub mod status;
+pub mod uses;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use super::{Identity, Kind, Look, Reply, Request, Scene};
 use crate::host::{FailureKind, HostError, Reads};
 use crate::manifest::folders::Folder;
 use crate::manifest::load::KindSchema;
+use crate::model::SecretRef;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::Status;
 
@@ -87,6 +89,7 @@ impl Kind for Monitoring {
             kind: monitor::KIND,
             schema: schemars::schema_for!(spec::Monitoring).to_value(),
             validate: validate::validate,
+            uses: uses::uses,
             folders: FOLDERS,
         }
     }
@@ -95,6 +98,10 @@ impl Kind for Monitoring {
         let spec = serde_json::from_value(spec).map_err(|e| e.to_string())?;
         let identity = (identity.name.as_str(), identity.uid.as_str(), identity.generation);
         Monitor::new(identity, spec, files.clone())
+    }
+
+    fn secrets(wanted: &Monitor) -> Vec<SecretRef> {
+        wanted.secrets()
     }
 
     async fn observe<R: Reads>(

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::content;
 use super::spec::{Monitoring, Resources};
+use crate::kinds::{password, postgres};
 use crate::manifest::quantity::{parse_bytes, parse_duration, parse_limits};
 use crate::model::SecretRef;
 use crate::model::container::Limits;
@@ -11,7 +13,7 @@ use crate::model::labels;
 /// The kind's name in manifests and labels.
 pub const KIND: &str = "Monitoring";
 /// The role that exporters log in as.
-pub const ROLE: &str = "reconciler_monitor";
+pub use crate::kinds::postgres::cluster::MONITORING_ROLE as ROLE;
 /// The member that is Prometheus.
 pub const PROMETHEUS: &str = "prometheus";
 /// The member that is Alertmanager.
@@ -123,10 +125,15 @@ impl Monitor {
 
     /// The password of the monitoring role in a cluster. It is the cluster's, whoever monitors it.
     pub fn password(cluster: &str) -> SecretRef {
-        SecretRef::Generated {
-            scope: cluster.to_owned(),
-            name: ROLE.to_owned(),
-        }
+        password::generated((postgres::cluster::KIND, cluster), ROLE)
+    }
+
+    /// The passwords that are generated for it.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        let own = self.spec.grafana.iter().filter(|grafana| grafana.url.is_none());
+        let mut secrets: Vec<SecretRef> = own.map(|grafana| content::admin_password(self, grafana)).collect();
+        secrets.retain(|secret| matches!(secret, SecretRef::Generated { .. }));
+        secrets
     }
 
     /// Our labels and the user's.

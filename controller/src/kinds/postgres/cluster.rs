@@ -14,6 +14,9 @@ use crate::model::labels;
 /// The kind's name in manifests and labels.
 pub const KIND: &str = "PostgresCluster";
 
+/// The role that exporters log in as.
+pub const MONITORING_ROLE: &str = "reconciler_monitor";
+
 /// A validated cluster. Building the desired state from it cannot fail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
@@ -149,10 +152,21 @@ impl Cluster {
 
     /// The password of a role: as the manifest says, or generated.
     pub fn password(&self, role: &str, from: Option<&PasswordFrom>) -> SecretRef {
-        let generated = || SecretRef::Generated {
-            scope: self.name.clone(),
-            name: role.to_owned(),
-        };
-        from.map_or_else(generated, |from| password::named(from, &self.name, role))
+        password::of((KIND, &self.name), role, from)
+    }
+
+    /// The passwords that are generated for it. That of the role which monitoring logs in as is the cluster's too,
+    /// whoever monitors it.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        let login = self.spec.roles.iter().filter(|role| role.login);
+        let of_roles = login.map(|role| self.password(&role.name, role.password_from.as_ref()));
+        let mut secrets = vec![
+            self.superuser_password(),
+            self.replicator_password(),
+            self.password(MONITORING_ROLE, None),
+        ];
+        secrets.extend(of_roles);
+        secrets.retain(|secret| matches!(secret, SecretRef::Generated { .. }));
+        secrets
     }
 }

@@ -19,6 +19,7 @@ pub mod request;
 pub mod roles;
 pub mod spec;
 pub mod status;
+pub mod uses;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use super::peers::Face;
 use super::{Identity, Kind, Look, Milestone, Reply, Request, Scene};
 use crate::host::{FailureKind, HostError, Reads};
 use crate::manifest::load::KindSchema;
+use crate::model::SecretRef;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::Status;
 
@@ -52,6 +54,7 @@ impl Kind for Postgres {
             kind: cluster::KIND,
             schema: schemars::schema_for!(spec::PostgresCluster).to_value(),
             validate: validate::validate,
+            uses: uses::uses,
             folders: &[],
         }
     }
@@ -59,6 +62,10 @@ impl Kind for Postgres {
     fn wanted(identity: Identity, spec: Value, _: &BTreeMap<String, String>) -> Result<Cluster, String> {
         let spec = serde_json::from_value(spec).map_err(|e| e.to_string())?;
         Cluster::new(&identity.name, &identity.uid, identity.generation, spec)
+    }
+
+    fn secrets(wanted: &Cluster) -> Vec<SecretRef> {
+        wanted.secrets()
     }
 
     async fn observe<R: Reads>(

@@ -34,6 +34,7 @@ fn loaded(dir: &Path) -> Loaded {
         kind: "Shape",
         schema: schemars::schema_for!(Shape).to_value(),
         validate: |_, _| Vec::new(),
+        uses: |_, _| Vec::new(),
         folders: &[Folder {
             name: "rules",
             path: &["rules"],

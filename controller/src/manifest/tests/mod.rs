@@ -7,6 +7,7 @@ mod hostile;
 mod schema;
 mod spec;
 mod syntax;
+mod uses;
 mod values;
 
 use serde_json::Value;
@@ -31,6 +32,7 @@ fn kinds() -> Vec<KindSchema> {
                 })
                 .collect()
         },
+        uses: |_, _| Vec::new(),
         folders: &[],
     }]
 }

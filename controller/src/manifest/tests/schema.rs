@@ -62,6 +62,7 @@ fn loaded(spec: &str) -> Loaded {
         kind: "PostgresCluster",
         schema: schemars::schema_for!(Shapes).to_value(),
         validate: |_, _| Vec::new(),
+        uses: |_, _| Vec::new(),
         folders: &[],
     }];
     load_text("pg.yaml", with_spec(spec).as_bytes(), &kinds)

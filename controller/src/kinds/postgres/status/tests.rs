@@ -204,7 +204,7 @@ fn where_passwords_are_is_told_and_what_they_are_is_not() {
     });
     let lines: Vec<String> = of(&world).facts.iter().map(|(k, v)| format!("{k}: {v}")).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-    password of postgres: secrets/pg/postgres in the state directory
+    password of postgres: secrets/PostgresCluster/pg/postgres in the state directory
     retired volume pg-replica-1-g1: it accepted writes of its own
     system identifier: 7001
     ");
