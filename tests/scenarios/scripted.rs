@@ -217,3 +217,33 @@ fn a_network_that_a_dead_agent_asked_for_comes_twice() {
         Ok(())
     });
 }
+
+#[test]
+fn a_primary_that_is_gone_with_its_volume_is_taken_over_from_unasked() {
+    story(async |stage| {
+        stage.edit("automatic failover", |spec| {
+            spec["failover"] = serde_json::json!({"mode": "automatic"});
+        });
+        stage.until("it is ready", 60_000, Stage::is_ready).await?;
+        stage.pass(5_000).await?;
+        befall(stage, "master", Accident::VolumeRemoved);
+        let is_served = |stage: &Stage| stage.host.see(|world| !world.writers().is_empty());
+        stage.until("a replica is the primary", 60_000, is_served).await
+    });
+}
+
+#[test]
+fn a_renamed_primary_gets_its_name_back_and_nobody_takes_over() {
+    story(async |stage| {
+        stage.edit("automatic failover", |spec| {
+            spec["failover"] = serde_json::json!({"mode": "automatic"});
+        });
+        stage.until("it is ready", 60_000, Stage::is_ready).await?;
+        befall(stage, "master", Accident::Renamed);
+        stage.pass(2_000).await?;
+        befall(stage, "master", Accident::Renamed);
+        befall(stage, "master", Accident::Stopped);
+        stage.pass(20_000).await?;
+        is_primary(stage, "master").await
+    });
+}

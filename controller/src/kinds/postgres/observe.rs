@@ -111,7 +111,10 @@ pub async fn observe<R: Reads>(
         let given = (memory, &objects, &question, was_silent);
         Some(look(host, given, cluster, member, container))
     });
-    let (members, holders) = tokio::join!(join_all(looks), beside::early(host, &objects, (memory, before), depth));
+    let (members, holders) = tokio::join!(
+        join_all(looks),
+        beside::early(host, &objects, (cluster, memory, before), depth)
+    );
     objects.holders = holders;
     let mut observed = Observed {
         objects,

@@ -16,13 +16,15 @@ use crate::model::plan::Plan;
 pub(super) async fn early<R: Reads>(
     host: &R,
     objects: &Objects,
-    (memory, before): (&Memory, &Observed),
+    (cluster, memory, before): (&Cluster, &Memory, &Observed),
     depth: Depth,
 ) -> Seen<Vec<Holder>> {
-    let all_run = objects
-        .containers
-        .iter()
-        .all(|container| container.state == RunState::Running);
+    let runs = |member: &String| {
+        let container = objects.container(&cluster.container_name(member));
+        container.is_some_and(|container| container.state == RunState::Running)
+    };
+    // Who is missing may have to be taken over from.
+    let all_run = cluster.members(memory.primary.as_deref()).iter().all(runs);
     let takes_over = memory.promotion.as_ref().is_some_and(|promotion| !promotion.requested);
     let is_due = !all_run || takes_over || depth.sizes || !before.intruders.is_empty();
     if !is_due {
