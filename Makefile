@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 STATE ?= $(or $(RECONCILER_STATE_DIR),/var/lib/reconciler)
 MANIFESTS ?= manifests/quickstart.yaml
-MAJORS ?= 15 17 18
+MAJORS ?= 15 16 17 18 19
 ROUNDS ?= 10
 KILLS ?= 3
 MINUTES ?= 10
@@ -83,6 +83,7 @@ clean-tests: ## Remove what tests left behind in the engine (labels dev.reconcil
 images:
 	@tests/images/get $(MAJORS)
 	@tests/images/monitoring
+	@tests/images/engine
 
 # Without it the tests run all the same, in cargo's own runner.
 nextest:

@@ -204,6 +204,10 @@ impl Cluster {
     pub fn volumes(&self) -> Done<Vec<String>> {
         let filter = format!("label=dev.reconciler.name={}", self.name);
         let listed = docker(&["volume", "ls", "-q", "--filter", &filter])?;
-        Ok(listed.out.lines().map(str::to_owned).collect())
+        let volumes = listed
+            .out
+            .lines()
+            .filter(|volume| !volume.starts_with("reconciler-claim-"));
+        Ok(volumes.map(str::to_owned).collect())
     }
 }

@@ -79,6 +79,9 @@ pub fn files_that_wait(
         settings: &cluster.settings(),
         floor: Default::default(),
         sync_names,
+        suspicion: None,
+        tablespaces: Vec::new(),
+        standby_slots: None,
     };
     desired::files(cluster, &inputs)
 }

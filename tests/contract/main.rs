@@ -1,5 +1,5 @@
 //! What the agent takes for granted of an engine and of PostgreSQL, written down once and tried on every host that it
-//! runs on in tests: PostgreSQL 15, 17 and 18 in a real engine, and the simulated world. Where they differ, the simulation
+//! runs on in tests: PostgreSQL 15 to 19 in a real engine, and the simulated world. Where they differ, the simulation
 //! is wrong.
 //!
 //! `ground` is a host with one cluster's names on it, and `scenarios` what is done there, by the operations of plans alone
@@ -24,8 +24,10 @@ macro_rules! on_every_host {
     ($($room:ident: $($name:ident),+;)+) => {
         on_every_host!(@host simulation, |_test, play| crate::simulated::on(play); $($room: $($name),+;)+);
         on_every_host!(@host postgresql_15, |test, play| crate::real::on("postgres:15", test, play); $($room: $($name),+;)+);
+        on_every_host!(@host postgresql_16, |test, play| crate::real::on("postgres:16", test, play); $($room: $($name),+;)+);
         on_every_host!(@host postgresql_17, |test, play| crate::real::on("postgres:17", test, play); $($room: $($name),+;)+);
         on_every_host!(@host postgresql_18, |test, play| crate::real::on("postgres:18", test, play); $($room: $($name),+;)+);
+        on_every_host!(@host postgresql_19, |test, play| crate::real::on("postgres:19", test, play); $($room: $($name),+;)+);
     };
     (@host $host:ident, |$test:ident, $play:ident| $run:expr; $($room:ident: $($name:ident),+;)+) => {
         mod $host { $($(

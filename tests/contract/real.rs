@@ -1,19 +1,21 @@
 //! The real engine of this machine, with a PostgreSQL of some version in its containers.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::real::RealHost;
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead, PostgresWrite,
-    Secrets, WebRead,
+    AgentRead, Ask, Doors, EngineRead, EngineWrite, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
+    PostgresWrite, Secrets, WebRead,
 };
 use reconciler::model::Seen;
-use reconciler::model::container::{NamedSpec, Objects, ProcessState};
+use reconciler::model::container::{NamedSpec, Objects};
 use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
+use reconciler::model::process::Vitals;
 use reconciler::store::SecretFiles;
 use tokio::task::LocalSet;
 
@@ -119,6 +121,8 @@ impl GrafanaRead for Real {}
 
 impl GrafanaWrite for Real {}
 
+impl AgentRead for Real {}
+
 impl EngineRead for Real {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
         self.host.objects(ask).await
@@ -132,15 +136,27 @@ impl EngineRead for Real {
         self.host.holders(volumes).await
     }
 
+    async fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+        self.host.volume_labels(name).await
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         self.host.read_file(container, path).await
+    }
+
+    async fn read_part(&self, container: &str, path: &str, offset: u64, length: u64) -> Seen<Vec<u8>> {
+        self.host.read_part(container, path, offset, length).await
+    }
+
+    async fn links(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, String>> {
+        self.host.links(container, directory).await
     }
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.host.log_tail(container, lines).await
     }
 
-    async fn process(&self, container: &str) -> Seen<ProcessState> {
+    async fn process(&self, container: &str) -> Seen<Vitals> {
         self.host.process(container).await
     }
 }

@@ -128,7 +128,9 @@ fn what_no_manifest_declares_any_more_runs_on_until_it_is_deleted() {
         w.condition("ManifestAccepted").1 == "Orphaned"
     });
     assert_eq!(world.cli(&["delete", &name, "--yes", "--purge-data"]).code, 0);
-    assert_eq!(world.volumes().len(), 0);
+    let filter = format!("label=dev.reconciler.name={}", world.name);
+    let left = docker(&["volume", "ls", "-q", "--filter", &filter]);
+    assert_eq!(left, "", "its claim goes too");
     assert!(world.agent_lives());
 }
 

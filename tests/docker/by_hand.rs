@@ -10,7 +10,7 @@ use crate::world::{World, docker};
 const ROWS: &str = "select string_agg(n::text, ',' order by n) from t";
 
 /// Stops one of a server's own processes, named by its `backend_type`. Its process id.
-fn freeze(world: &World, member: &str, backend: &str) -> String {
+pub fn freeze(world: &World, member: &str, backend: &str) -> String {
     let sql = format!("select pid from pg_stat_activity where backend_type = '{backend}'");
     let pid = world.sql(member, "postgres", &sql);
     assert!(pid.parse::<u32>().is_ok(), "{backend}: {pid}");
@@ -18,7 +18,8 @@ fn freeze(world: &World, member: &str, backend: &str) -> String {
     pid
 }
 
-fn send(world: &World, member: &str, signal: &str, pid: &str) {
+/// Sends a signal to a process of a member's.
+pub fn send(world: &World, member: &str, signal: &str, pid: &str) {
     let kill = format!("kill -{signal} {pid}");
     docker(&["exec", "-u", "root", &world.container(member), "sh", "-c", &kill]);
 }

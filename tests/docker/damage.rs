@@ -91,7 +91,10 @@ fn a_replica_ahead_of_a_primary_that_was_put_back_to_an_earlier_state() {
         "rm -rf /volume/pgdata && mv /volume/earlier /volume/pgdata",
     );
     assert_eq!(world.cli(&["resume", &world.name]).code, 0);
-    is_healed(&world, "ahead of the primary's");
+    world.until("somebody is asked", |w| w.condition("Ready").1 == "NeedsConfirmation");
+    let decided = world.cli(&["promote", "master", "--force"]);
+    assert_eq!(decided.code, 0, "{}{}", decided.out, decided.err);
+    is_healed(&world, "replica-1 gets a new volume in place of");
     assert!(
         world
             .sql("replica-1", "postgres", "select count(*) from later")

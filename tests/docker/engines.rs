@@ -1,11 +1,21 @@
-//! Docker commands of a test, and which engine they go to.
+//! Commands of a test, and which engine those to Docker go to.
 
 use std::cell::Cell;
+use std::fs;
 use std::net::TcpListener;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::world::{DEADLINE, Output, POLL, image, run};
+use crate::world::{DEADLINE, POLL};
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
 
 /// Runs docker and returns what it printed; it must succeed.
 pub fn docker(arguments: &[&str]) -> String {
@@ -72,4 +82,25 @@ pub fn free_ports(count: u16) -> u16 {
         .map(|n| start.wrapping_add(n * 16) % 40_000 + 20_000)
         .find(|base| (0..count).all(|n| TcpListener::bind(("127.0.0.1", base + n)).is_ok()))
         .expect("free ports")
+}
+
+/// Puts a text under a path by a rename.
+pub fn replace(path: &Path, text: &str) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).unwrap();
+    fs::rename(&temporary, path).unwrap();
+}
+
+pub fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The image under test.
+pub fn image() -> String {
+    std::env::var("RECONCILER_TEST_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
 }

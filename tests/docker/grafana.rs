@@ -347,7 +347,7 @@ async fn the_dashboards_that_come_with_this_product_are_kept_as_they_are() {
         uid: "reconciler".to_owned(),
         name: "Prometheus (db)".to_owned(),
     };
-    for built_in in dashboards::all(&source) {
+    for built_in in dashboards::all(&source, 15) {
         let board = Board::new(Some("databases"), built_in.json);
         kept.wanted.dashboards.insert(built_in.uid.to_owned(), board);
     }
@@ -363,7 +363,7 @@ fn the_dashboards_that_come_with_this_product_fit_the_schema_that_grafana_publis
         name: "Prometheus (db)".to_owned(),
     };
     let folder = tempfile::tempdir().unwrap();
-    let files = dashboards::all(&source).into_iter().map(|built_in| {
+    let files = dashboards::all(&source, 15).into_iter().map(|built_in| {
         let path = folder.path().join(format!("{}.json", built_in.uid));
         fs::write(&path, Board::new(None, built_in.json).json.to_string()).unwrap();
         path

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::engines::free_ports;
-pub use crate::engines::{docker, docker_output, on_engine, sweep, until};
+pub use crate::engines::{Output, docker, docker_output, image, on_engine, replace, run, sweep, until};
 
 /// How long anything may take. Generous: it only ever passes when something is wrong.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -16,13 +16,8 @@ pub const POLL: Duration = Duration::from_millis(50);
 /// The agent's metrics are at this port behind a world's first.
 pub const METRICS: u16 = 15;
 
-/// What a command came to.
-#[derive(Debug)]
-pub struct Output {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
+/// The product.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_reconciler");
 
 /// One test's world.
 pub struct World {
@@ -34,6 +29,8 @@ pub struct World {
     pub base_port: u16,
     agent: Option<Child>,
     environment: Vec<(String, String)>,
+    /// What puts the agent on another machine: the words before its own command.
+    launcher: Vec<String>,
 }
 
 impl World {
@@ -62,6 +59,7 @@ impl World {
             base_port,
             agent: None,
             environment: Vec::new(),
+            launcher: Vec::new(),
         }
     }
 
@@ -115,6 +113,11 @@ impl World {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Starts the agent by way of a program that starts it.
+    pub fn launch_by(&mut self, launcher: Vec<String>) {
+        self.launcher = launcher;
+    }
+
     /// Saves the manifest and starts the agent.
     pub fn start(&mut self) {
         self.save();
@@ -134,7 +137,7 @@ impl World {
             .append(true)
             .open(self.dir.join("agent.log"))
             .unwrap();
-        let mut command = self.command(&["run", "-f"]);
+        let mut command = self.launched(&["run", "-f"]);
         command.arg(self.dir.join("manifests"));
         command
             .env("RECONCILER_LOG", "debug")
@@ -150,7 +153,12 @@ impl World {
     /// Kills the agent with SIGKILL.
     pub fn kill_agent(&mut self) {
         let mut agent = self.agent.take().expect("an agent runs");
-        agent.kill().unwrap();
+        let launched = format!("/proc/{0}/task/{0}/children", agent.id());
+        match fs::read_to_string(launched).unwrap_or_default().trim() {
+            "" => agent.kill().unwrap(),
+            // The launcher ends with what it launched, and not before it.
+            child => assert_eq!(run(Command::new("kill").args(["-9", child])).code, 0),
+        }
         agent.wait().unwrap();
     }
 
@@ -172,8 +180,24 @@ impl World {
             .is_some_and(|agent| agent.try_wait().unwrap().is_none())
     }
 
+    /// The code that the agent ended with, once it has.
+    pub fn agent_code(&mut self) -> Option<i32> {
+        self.agent.as_mut()?.try_wait().unwrap()?.code()
+    }
+
+    /// The agent's command, on the machine where it is to run.
+    fn launched(&self, arguments: &[&str]) -> Command {
+        let Some((program, words)) = self.launcher.split_first() else {
+            return self.command(arguments);
+        };
+        let mut command = Command::new(program);
+        command.args(words).arg(PROGRAM);
+        command.arg("--state-dir").arg(self.state_dir()).args(arguments);
+        command
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reconciler"));
+        let mut command = Command::new(PROGRAM);
         command.arg("--state-dir").arg(self.state_dir()).args(arguments);
         command
     }
@@ -330,10 +354,12 @@ impl World {
         docker(&["inspect", "-f", "{{.Id}}", &self.container(member)])
     }
 
+    /// Its volumes, without the one that says whose it is.
     pub fn volumes(&self) -> Vec<String> {
         let filter = format!("label=dev.reconciler.name={}", self.name);
         docker(&["volume", "ls", "-q", "--filter", &filter])
             .lines()
+            .filter(|volume| !volume.starts_with("reconciler-claim-"))
             .map(str::to_owned)
             .collect()
     }
@@ -368,25 +394,4 @@ impl Drop for World {
         sweep(&self.name);
         let _ = fs::remove_dir_all(&self.dir);
     }
-}
-
-/// Puts a text under a path by a rename.
-pub fn replace(path: &Path, text: &str) {
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, text).unwrap();
-    fs::rename(&temporary, path).unwrap();
-}
-
-pub fn run(command: &mut Command) -> Output {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// The image under test.
-pub fn image() -> String {
-    std::env::var("RECONCILER_TEST_IMAGE").unwrap_or_else(|_| "postgres:17".to_owned())
 }

@@ -66,7 +66,7 @@ fn a_former_primary_that_was_paused_is_fenced_before_it_wakes() {
 #[test]
 fn a_former_primary_that_was_cut_off_is_fenced_before_it_is_connected() {
     story(async |stage| {
-        stage.host.crash();
+        stage.crash();
         befall(stage, "master", Accident::Disconnected);
         befall(stage, "replica-1", Accident::PromotedByHand);
         Ok(())
@@ -99,7 +99,7 @@ fn what_was_promoted_by_hand_and_stopped_can_be_promoted_when_the_primary_is_gon
     story(async |stage| {
         stage.edit("1 replicas", |spec| spec["replicas"] = 1.into());
         stage.until("it is scaled", 60_000, Stage::is_ready).await?;
-        stage.host.crash();
+        stage.crash();
         befall(stage, "master", Accident::VolumeRemoved);
         befall(stage, "replica-1", Accident::PromotedByHand);
         stage.pass(500).await?;
@@ -123,7 +123,7 @@ fn a_former_primary_that_was_paused_on_its_way_back_can_be_promoted_when_the_new
             stage.host.see(of).is_some()
         };
         stage.until("it starts as a replica", 60_000, runs).await?;
-        stage.host.crash();
+        stage.crash();
         befall(stage, "master", Accident::Paused);
         befall(stage, "replica-1", Accident::VolumeRemoved);
         Ok(())
@@ -140,6 +140,33 @@ fn a_switchover_ends_when_somebody_promotes_a_third_member_meanwhile() {
         assert!(promote(stage, "replica-1", false));
         stage.pass(250).await?;
         befall(stage, "replica-2", Accident::PromotedByHand);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_switchover_does_not_wait_for_receivers_that_are_frozen() {
+    story(async |stage| {
+        befall(stage, "master", Accident::ArchiverFrozen);
+        befall(stage, "replica-2", Accident::Paused);
+        befall(stage, "master", Accident::Bulk);
+        stage.pass(200).await?;
+        let begun = stage.host.see(|world| world.now);
+        assert!(promote(stage, "replica-1", false));
+        is_primary(stage, "replica-1").await?;
+        let took = stage.host.see(|world| world.now) - begun;
+        assert!(took < 10_000, "{took} ms");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_restart_does_not_wait_for_receivers_that_are_frozen() {
+    story(async |stage| {
+        befall(stage, "master", Accident::ArchiverFrozen);
+        stage.pass(1_000).await?;
+        let member = Some("master".to_owned());
+        stage.request(&Request::Restart { member });
         Ok(())
     });
 }
@@ -180,6 +207,45 @@ fn a_stop_that_meets_a_restart_by_hand_is_asked_for_again() {
     });
 }
 
+/// When the process in a member's container was started that runs there now.
+fn born(stage: &Stage, member: &str) -> Option<u64> {
+    stage.host.see(|world| {
+        let at = world.member(member)?;
+        world.containers[at].process.as_ref().map(|process| process.serial)
+    })
+}
+
+#[test]
+fn members_that_wait_for_themselves_are_ended_one_after_the_other_in_bounded_time() {
+    story(async |stage| {
+        let before: Vec<Option<u64>> = ["master", "replica-1"].map(|member| born(stage, member)).into();
+        befall(stage, "master", Accident::Hung);
+        befall(stage, "replica-1", Accident::Hung);
+        let is_new = |stage: &Stage| {
+            let now: Vec<Option<u64>> = ["master", "replica-1"].map(|member| born(stage, member)).into();
+            now.iter()
+                .zip(&before)
+                .all(|(now, before)| now.is_some() && now != before)
+        };
+        stage.until("both were restarted", 240_000, is_new).await
+    });
+}
+
+#[test]
+fn on_a_busy_host_nobody_is_killed_and_a_primary_that_recovers_is_left_to_it() {
+    story(async |stage| {
+        befall(stage, "master", Accident::Killed);
+        stage.pass(400).await?;
+        let before = ["master", "replica-1", "replica-2"].map(|member| born(stage, member));
+        stage.host.with(|world| world.slow_host(400_000));
+        stage.pass(390_000).await?;
+        let now = ["master", "replica-1", "replica-2"].map(|member| born(stage, member));
+        assert!(before.iter().all(Option::is_some));
+        assert_eq!(now, before, "nobody was restarted");
+        Ok(())
+    });
+}
+
 #[test]
 fn with_nothing_but_its_networks_left_a_cluster_knows_that_they_are_its_own() {
     from_nothing(async |stage| {
@@ -213,7 +279,7 @@ fn a_network_that_a_dead_agent_asked_for_comes_twice() {
             let seen = world.networks[0].seen.clone();
             world.add_network(seen);
         });
-        stage.host.crash();
+        stage.crash();
         Ok(())
     });
 }

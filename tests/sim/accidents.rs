@@ -7,12 +7,15 @@ use reconciler::model::container::{ContainerObserved, Health, Limits, NamedObser
 use reconciler::model::labels;
 use reconciler::model::plan::EngineOp;
 
-use super::container::{By, Container, Phase};
+use super::container::{By, Container};
 use super::engine::failed;
 use super::volume::{Content, Volume};
 use super::wal::Kind;
 use super::wal::Place;
 use super::world::World;
+
+/// A slot that is somebody's own, whatever it is called: no cluster here ever has so many members.
+pub const FOREIGN_SLOT: &str = "replica_7";
 
 /// What befalls a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub enum Accident {
     Frozen,
     /// SIGCONT.
     Thawed,
+    /// Its processes wait for each other, for ever.
+    Hung,
     /// Too busy to answer for a while.
     Slow,
     /// Far behind for as long as its server lives.
@@ -67,6 +72,10 @@ pub enum Accident {
     Copied,
     /// The same, and starts it.
     CopyRuns,
+    /// Somebody makes a physical slot of a name that a member's might have.
+    SlotMade,
+    /// An archiver of somebody's that receives its log is frozen.
+    ArchiverFrozen,
 }
 
 impl World {
@@ -176,12 +185,12 @@ impl World {
                 self.containers[at].seen.networks.clear();
                 self.containers[at].seen.aliases.clear();
             }
-            Accident::Frozen | Accident::Thawed => self.freeze(at, accident == Accident::Frozen),
+            Accident::Frozen | Accident::Thawed => self.freeze(at, accident == Accident::Frozen, false),
+            Accident::Hung => self.freeze(at, true, true),
             Accident::Slow => {
-                let until = self.now + self.rng.between((1_000, 20_000));
-                if let Some(process) = &mut self.containers[at].process {
-                    process.slow_until = until;
-                }
+                let longest = if self.rng.chance(200) { 300_000 } else { 20_000 };
+                let until = self.now + self.rng.between((1_000, longest));
+                self.slow_down(at, until);
             }
             Accident::Lagging => {
                 let lag = self.rng.between((500, 20_000));
@@ -206,16 +215,26 @@ impl World {
             Accident::Renamed => self.rename_by_hand(at),
             Accident::Occupied => self.run_beside(at),
             Accident::Copied | Accident::CopyRuns => self.copy_by_hand(at, accident == Accident::CopyRuns),
+            Accident::ArchiverFrozen => self.add_stranger(at),
+            Accident::SlotMade => self.make_foreign_slot(at),
             Accident::Paused | Accident::PromotedByHand | Accident::Bulk | Accident::PasswordChanged => {}
         }
         self.check();
     }
 
+    fn make_foreign_slot(&mut self, at: usize) {
+        if self.containers[at].up().is_some() {
+            self.create_slot(at, FOREIGN_SLOT);
+        }
+    }
+
     fn alter_system(&mut self, at: usize) {
-        const CHOICES: [(&str, &str); 3] = [
+        const CHOICES: [(&str, &str); 4] = [
             ("work_mem", "64MB"),
             ("primary_conninfo", "host=x"),
             ("max_connections", "7"),
+            // No server starts with it, and no manifest here names it for long.
+            ("shared_buffers", "900GB"),
         ];
         let (name, value) = *self.rng.pick(&CHOICES).unwrap_or(&CHOICES[0]);
         if let Some(data) = self.data_mut(at) {
@@ -276,15 +295,6 @@ impl World {
         let data = self.volumes.iter().filter_map(|volume| volume.content.data());
         let places: Vec<Place> = data.map(|data| data.place).collect();
         self.give_up_beyond(&places);
-    }
-
-    /// SIGSTOP, or SIGCONT.
-    pub fn freeze(&mut self, at: usize, is_frozen: bool) {
-        let now = self.now;
-        if let Some(process) = &mut self.containers[at].process {
-            process.is_frozen = is_frozen;
-            process.silent_since = (is_frozen || process.phase == Phase::Starting).then_some(now);
-        }
     }
 
     fn drop_some_slot(&mut self, at: usize) {

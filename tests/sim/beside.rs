@@ -164,6 +164,13 @@ impl World {
         let name = self.containers[at].seen.name.clone();
         let new = format!("{name}-old");
         if !name.ends_with("-old") && self.find(&new).is_none() {
+            // By whatever name: it is the one that the agent was told of.
+            let told = std::mem::take(&mut self.watch.told_beside).into_iter();
+            let renamed = |(volume, other): (String, String)| match other == name {
+                true => (volume, new.clone()),
+                false => (volume, other),
+            };
+            self.watch.told_beside = told.map(|(key, since)| (renamed(key), since)).collect();
             self.containers[at].seen.name = new;
             self.containers.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));
             self.event();
@@ -208,7 +215,7 @@ impl World {
             if let (true, Some(at)) = (is_running, self.find(&name)) {
                 // It runs something that answers nobody.
                 self.launch(at, By::User);
-                self.freeze(at, true);
+                self.freeze(at, true, false);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconciler::kinds::postgres::conf::STANDBY_FLOOR;
+use reconciler::model::postgres::Running;
 
 /// Settings by name.
 pub type Conf = BTreeMap<String, String>;
@@ -24,7 +25,8 @@ pub fn parse(text: &str) -> Conf {
     let pairs = lines.filter_map(|line| line.split_once(" = "));
     pairs
         .map(|(name, value)| {
-            let value = value.trim().trim_matches('\'').replace("''", "'");
+            let quoted = value.trim().strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+            let value = quoted.unwrap_or(value).replace("''", "'").replace("\\\\", "\\");
             (name.to_owned(), value)
         })
         .collect()
@@ -36,12 +38,43 @@ pub fn complaint(conf: &Conf) -> Option<String> {
     Some(format!("invalid value for parameter \"{}\": \"{}\"", wrong.0, wrong.1))
 }
 
+/// Why a server would not start with it, which no check tells: it asks the host for more than that has.
+pub fn obstacle(conf: &Conf) -> Option<String> {
+    let wrong = conf.values().any(|value| value == "900GB");
+    complaint(conf)
+        .or_else(|| wrong.then(|| "could not map anonymous shared memory: Cannot allocate memory".to_owned()))
+}
+
 /// The settings that wait for a restart: in the file they are not what they were at the start.
 pub fn pending(at_start: &Conf, loaded: &Conf) -> Vec<String> {
     let differs = AT_START
         .iter()
         .filter(|name| at_start.get(**name) != loaded.get(**name));
     differs.map(|name| (*name).to_owned()).collect()
+}
+
+/// How the parameters of the file run.
+pub fn running(at_start: &Conf, loaded: &Conf) -> BTreeMap<String, Running> {
+    let names = loaded
+        .keys()
+        .chain(at_start.keys())
+        .filter(|name| loaded.contains_key(*name) || AT_START.contains(&name.as_str()));
+    let pending = pending(at_start, loaded);
+    let row = |name: &String| {
+        let is_at_start = AT_START.contains(&name.as_str());
+        let runs = if is_at_start { at_start } else { loaded };
+        Running {
+            file: loaded.get(name).cloned(),
+            setting: runs.get(name).cloned().unwrap_or_default(),
+            vartype: "string".to_owned(),
+            context: if is_at_start { "postmaster" } else { "sighup" }.to_owned(),
+            source: "configuration file".to_owned(),
+            is_ours: true,
+            is_pending: pending.contains(name),
+            ..Running::default()
+        }
+    };
+    names.map(|name| (name.clone(), row(name))).collect()
 }
 
 /// The limits that a standby must have at least as large as its primary.

@@ -6,6 +6,7 @@ use reconciler::model::container::{ContainerObserved, ContainerSpec, HealthSpec,
 use reconciler::model::labels;
 
 use super::conf::Conf;
+use super::receivers::Stranger;
 use super::wal::Place;
 
 /// A container.
@@ -94,7 +95,12 @@ pub struct Process {
     pub kill_at: Option<u64>,
     /// Whether somebody sent it a SIGSTOP.
     pub is_frozen: bool,
-    /// Until when it is too busy to answer.
+    /// Whether it waits for itself, for ever.
+    pub hangs: bool,
+    /// When it was frozen last, or thawed, or started.
+    pub turned_at: u64,
+    /// Since when it has been too busy to answer, and until when.
+    pub slow_since: u64,
     pub slow_until: u64,
     /// Since when probes fail.
     pub silent_since: Option<u64>,
@@ -121,6 +127,8 @@ pub struct Server {
     pub retry_at: u64,
     /// Whether it has streamed since it started.
     pub has_streamed: bool,
+    /// Whether something came with a stream since it started. From then on it asks for what follows its last record.
+    pub has_received: bool,
     /// Whether somebody paused the replay.
     pub replay_paused: bool,
     /// Whether it takes writes although a user has named another member the primary since.
@@ -137,6 +145,8 @@ pub struct Server {
     pub receive_lag: u64,
     /// How long it takes to replay one, in ms.
     pub replay_lag: u64,
+    /// Others that receive its log and are frozen.
+    pub strangers: Vec<Stranger>,
     /// Rows whose commits wait for standbys, as the log's end with each.
     pub waiting: Vec<Place>,
 }

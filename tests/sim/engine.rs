@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use reconciler::host::{FailureKind, HostError, Secrets};
-use reconciler::model::SecretRef;
 use reconciler::model::container::{
     ContainerObserved, ContainerSpec, Health, NamedObserved, NamedSpec, RunState, short_hash,
 };
-use reconciler::model::labels;
 use reconciler::model::plan::{Delivery, EngineOp};
 use reconciler::model::postgres::{RoleAttributes, RoleChange};
+use reconciler::model::{SecretRef, labels};
 
 use super::conf;
 use super::container::{self, By, Container, File, Phase};
-use super::volume::{Content, Volume};
 use super::world::World;
 
 /// What a call comes to.
@@ -68,24 +66,18 @@ impl World {
                 Ok(())
             }
             EngineOp::CheckFiles(_) | EngineOp::RemoveFiles { .. } | EngineOp::ResetAdmin { .. } => Ok(()),
-            EngineOp::CheckConfig { container, text } => {
-                self.inside(container, op)?;
-                match conf::complaint(&conf::parse(text)) {
+            EngineOp::CheckConfig(check) => {
+                self.inside(&check.container, op)?;
+                match conf::complaint(&conf::parse(&check.text)) {
                     Some(complaint) => Err(failed(FailureKind::Invalid, op, complaint)),
                     None => Ok(()),
                 }
             }
             EngineOp::RecoverPasswords {
-                container, passwords, ..
-            } => self.recover_passwords(container, passwords, op),
-            EngineOp::PromoteInside(container) => {
-                let at = self.inside(container, op)?;
-                if self.containers[at].up().is_some_and(|server| server.in_recovery) {
-                    self.check_promotion(at);
-                    self.promote(at, By::Agent);
-                }
-                Ok(())
-            }
+                containers, passwords, ..
+            } => self.recover_passwords(containers, passwords, op),
+            EngineOp::PromoteInside(container) => self.promote_inside(container, op),
+            EngineOp::EndSenders { container, .. } => self.end_all_senders(container, op),
             EngineOp::ResetPassword {
                 container,
                 role,
@@ -94,21 +86,22 @@ impl World {
         }
     }
 
-    fn recover_passwords(&mut self, container: &str, passwords: &BTreeMap<String, SecretRef>, op: &EngineOp) -> Done {
-        let at = self.there(container, op)?;
-        let Some(pgpass) = self.containers[at].files.get("pgpass").cloned() else {
-            return Err(failed(FailureKind::NotFound, op, "there is no password file"));
-        };
+    fn recover_passwords(
+        &mut self,
+        containers: &[String],
+        passwords: &BTreeMap<String, SecretRef>,
+        op: &EngineOp,
+    ) -> Done {
         for (role, secret) in passwords {
-            let token = if role == "postgres" {
-                "{superuser}"
-            } else {
-                "{replicator}"
-            };
-            if self.passwords.peek(secret)?.is_none()
-                && let Some(found) = pgpass.secrets.get(token)
-            {
-                self.passwords.keep(secret, found)?;
+            let mut found = None;
+            for container in containers {
+                let at = self.there(container, op)?;
+                found = found.or_else(|| self.held_in(at, role));
+            }
+            match (self.passwords.peek(secret)?, found) {
+                (Some(_), _) => {}
+                (None, Some(found)) => self.passwords.keep(secret, &found)?,
+                (None, None) => drop(self.make_password(secret)?),
             }
         }
         Ok(())
@@ -144,45 +137,12 @@ impl World {
             .ok_or_else(|| failed(FailureKind::NotFound, op, format!("No such container: {container}")))
     }
 
-    fn inside(&self, container: &str, op: &EngineOp) -> Result<usize, HostError> {
+    pub fn inside(&self, container: &str, op: &EngineOp) -> Result<usize, HostError> {
         let at = self.there(container, op)?;
         if !self.containers[at].is_awake() {
             return Err(failed(FailureKind::Other, op, "the container is not running"));
         }
         Ok(at)
-    }
-
-    fn create_volume(&mut self, spec: &NamedSpec) -> Done {
-        if let Some(at) = self.volume(&spec.name) {
-            let found = self.volumes[at].seen.labels.get(labels::UID);
-            if found == spec.labels.get(labels::UID) {
-                return Ok(());
-            }
-            let what = format!("create volume {}", spec.name);
-            return Err(failed(FailureKind::Conflict, what, "it belongs to somebody else"));
-        }
-        self.volumes.push(Volume {
-            seen: observed(spec),
-            content: Content::Empty,
-        });
-        self.volumes.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));
-        Ok(())
-    }
-
-    fn remove_volume(&mut self, name: &str, op: &EngineOp) -> Done {
-        let Some(at) = self.volume(name) else {
-            return Ok(());
-        };
-        if self
-            .containers
-            .iter()
-            .any(|one| one.seen.volumes.iter().any(|volume| volume == name))
-        {
-            return Err(failed(FailureKind::Conflict, op, "volume is in use"));
-        }
-        self.check_destruction(at);
-        self.volumes.remove(at);
-        Ok(())
     }
 
     fn create_container(&mut self, spec: &ContainerSpec, op: &EngineOp) -> Done {
@@ -236,7 +196,12 @@ impl World {
         for spec in &delivery.files {
             let mut secrets = BTreeMap::new();
             for placeholder in &spec.secrets {
-                secrets.insert(placeholder.token.clone(), self.passwords.reveal(&placeholder.secret)?);
+                let password = match placeholder.make {
+                    true => self.make_password(&placeholder.secret)?,
+                    false if spec.name == "pgpass" => self.found_again(&placeholder.secret)?,
+                    false => self.passwords.reveal(&placeholder.secret)?,
+                };
+                secrets.insert(placeholder.token.clone(), password);
             }
             let file = File {
                 text: spec.text.clone(),
@@ -308,7 +273,8 @@ impl World {
         match (self.containers[at].seen.state, signal) {
             // The kernel kills what is frozen, and the engine thaws it for that.
             (RunState::Running | RunState::Paused, "SIGKILL") => {
-                self.exit(at, 137, "killed");
+                self.check_patience(at);
+                self.killed_by_agent(at);
                 Ok(())
             }
             // It would be delivered with the thaw; nobody here waits for that.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use reconciler::host::Secrets;
 use reconciler::model::Lsn;
-use reconciler::model::postgres::{ControlState, PgFacts, PgQuestion, RoleFacts, SlotFacts, StandbyFacts};
+use reconciler::model::postgres::{
+    ControlState, ExtensionFacts, PgFacts, PgQuestion, RoleFacts, SlotFacts, StandbyFacts,
+};
+use reconciler::model::wal::{Mark, Place};
 
 use super::conf;
 use super::container::Phase;
@@ -22,10 +25,8 @@ impl World {
         let container = &self.containers[at];
         let server = container.up()?;
         let data = self.data(at)?;
-        let (end, replayed) = (
-            self.wal.end(data.place),
-            self.wal.end(self.wal.cut(data.place, data.replayed)),
-        );
+        let end = self.wal.end(data.place);
+        let replayed = self.wal.end(self.wal.cut(data.place, data.replayed));
         let catalog = &self.catalogs[data.catalog];
         let mut facts = PgFacts {
             system_identifier: data.system_identifier,
@@ -42,6 +43,7 @@ impl World {
                 0
             }),
             flush_lsn: Lsn(if server.in_recovery { 0 } else { end }),
+            min_recovery_lsn: Lsn(if server.in_recovery { data.min_recovery } else { 0 }),
             sync_names: server
                 .loaded
                 .get("synchronous_standby_names")
@@ -54,8 +56,11 @@ impl World {
             file_hashes: container.hashes(&question.files),
             reload_due: container.conf_version() > server.loaded_version,
             pending_restart: conf::pending(&server.at_start, &server.loaded),
+            running: conf::running(&server.at_start, &server.loaded),
             auto_conf: data.auto_conf.clone(),
             standby_floor: conf::limits(&server.at_start),
+            receivers: self.receivers_of(at),
+            floor_defaults: conf::limits(&conf::Conf::new()),
             slots: self.slots_of(at, data),
             databases: catalog.databases.clone(),
             ..PgFacts::default()
@@ -72,16 +77,42 @@ impl World {
         }
         for database in &question.look_into {
             if catalog.databases.contains_key(database) {
-                let present = catalog.extensions.get(database).cloned().unwrap_or_default();
+                let present = catalog.extensions.get(database).into_iter().flatten();
+                let present = present.map(|name| (name.clone(), ExtensionFacts::default())).collect();
                 facts.extensions.insert(database.clone(), present);
             }
         }
         self.standbys_of(at, &mut facts);
         if !server.in_recovery {
+            self.compare(data, question, &mut facts);
+        }
+        // A standby has the history of its timeline from the first record of it on.
+        if facts.timeline == self.wal.timeline(data.place) {
             let history = self.wal.history(data.place).into_iter();
             facts.history = history.map(|(timeline, left)| (timeline, Lsn(left))).collect();
         }
         Some(facts)
+    }
+
+    /// What a primary says of its log.
+    fn compare(&self, data: &Data, question: &PgQuestion, facts: &mut PgFacts) {
+        let (place, end) = (data.place, self.wal.end(data.place));
+        facts.mark = Some(Mark {
+            place: Place::new(facts.timeline, Lsn(end)),
+            hash: self.wal.fingerprint(place, end),
+        });
+        let asked = question
+            .mark
+            .as_ref()
+            .filter(|mark| mark.place.lsn.0 <= end && !mark.hash.is_empty());
+        facts.found_mark = asked.map(|mark| Mark {
+            hash: self.wal.fingerprint(place, mark.place.lsn.0),
+            ..mark.clone()
+        });
+        let asked = question.places.iter().filter(|asked| asked.lsn.0 < end);
+        facts.boundaries = asked
+            .map(|asked| (asked.to_string(), self.wal.is_boundary(place, asked.lsn.0)))
+            .collect();
     }
 
     fn slots_of(&self, at: usize, data: &Data) -> BTreeMap<String, SlotFacts> {
@@ -152,11 +183,12 @@ pub fn control(data: &Data) -> Vec<u8> {
         ControlState::InArchiveRecovery => 5,
         ControlState::InProduction => 6,
     };
-    let mut bytes = vec![0; 64];
+    let mut bytes = vec![0; 144];
     bytes[..8].copy_from_slice(&data.system_identifier.to_le_bytes());
     bytes[8..12].copy_from_slice(&CONTROL_VERSION.to_le_bytes());
     bytes[16..20].copy_from_slice(&state.to_le_bytes());
     bytes[32..40].copy_from_slice(&data.control.checkpoint.to_le_bytes());
+    bytes[136..144].copy_from_slice(&data.min_recovery.to_le_bytes());
     bytes[48..52].copy_from_slice(&data.control.timeline.to_le_bytes());
     bytes
 }

@@ -2,18 +2,20 @@
 //! wrong.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
-    PostgresWrite, WebRead,
+    Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner, WebRead,
 };
 use reconciler::model::Seen;
-use reconciler::model::container::{Objects, ProcessState, RunState};
+use reconciler::model::container::{Objects, RunState};
 use reconciler::model::holder::Holder;
-use reconciler::model::plan::{EngineOp, SqlTarget};
-use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
+use reconciler::model::plan::EngineOp;
+use reconciler::model::process::Vitals;
+use reconciler::model::wal::{LogQuestion, Proof};
+use reconciler::store::Shelf;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -23,9 +25,11 @@ use super::invariants::Glimpse;
 use super::listing;
 use super::world::World;
 
-/// The world and the signals that go with it. Cheap to clone: all clones are one.
+mod postgres;
+
+/// The world and the signals that go with it, in the hands of one of its agents. Cheap to clone: all clones are one.
 #[derive(Debug, Clone)]
-pub struct SimHost(Rc<Inner>);
+pub struct SimHost(Rc<Inner>, usize);
 
 #[derive(Debug)]
 struct Inner {
@@ -33,8 +37,10 @@ struct Inner {
     start: Instant,
     /// Something was done whose consequences may be due earlier than what was waited for.
     changed: Notify,
-    /// The agent dies.
-    crash: Notify,
+    /// An agent dies.
+    crash: [Notify; 2],
+    /// What the agents keep.
+    shelves: [Shelf; 2],
     /// How many calls of the agent changed something.
     writes: RefCell<u64>,
 }
@@ -42,13 +48,30 @@ struct Inner {
 impl SimHost {
     /// A host that begins to exist now.
     pub fn new(world: World) -> Self {
-        SimHost(Rc::new(Inner {
+        let inner = Inner {
             world: RefCell::new(world),
             start: Instant::now(),
             changed: Notify::new(),
-            crash: Notify::new(),
+            crash: Default::default(),
+            shelves: Default::default(),
             writes: RefCell::new(0),
-        }))
+        };
+        SimHost(Rc::new(inner), 0)
+    }
+
+    /// The same world, in the hands of another agent.
+    pub fn of(&self, agent: usize) -> Self {
+        SimHost(Rc::clone(&self.0), agent)
+    }
+
+    /// What this agent keeps.
+    pub fn shelf(&self) -> &Shelf {
+        &self.0.shelves[self.1]
+    }
+
+    /// Which agent it is.
+    pub fn number(&self) -> usize {
+        self.1
     }
 
     /// When the host began to exist.
@@ -73,18 +96,22 @@ impl SimHost {
         let now = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut world = self.0.world.borrow_mut();
         world.advance(now);
+        world.passwords = Rc::clone(&world.agents[self.1].passwords);
         look(&mut world)
     }
 
     /// Ends the agent's life.
     pub fn crash(&self) {
-        self.with(|world| world.tell("agent", || "dies".to_owned()));
-        self.0.crash.notify_one();
+        self.with(|world| {
+            world.tell("agent", || format!("{} dies", self.1));
+            world.agents[self.1].lives = false;
+        });
+        self.0.crash[self.1].notify_one();
     }
 
     /// Waits for the agent's death.
     pub async fn death(&self) {
-        self.0.crash.notified().await;
+        self.0.crash[self.1].notified().await;
     }
 
     async fn dies<T>(&self) -> T {
@@ -141,12 +168,23 @@ impl SimHost {
         act: impl FnOnce(&mut World) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
         *self.0.writes.borrow_mut() += 1;
-        let fate = self.see(|world| world.faults.of_write(&mut world.rng));
+        let fate = self.see(|world| {
+            world.check_claim(self.1, op);
+            world.check_declared(op);
+            if let Some(EngineOp::Deliver(delivery)) = op {
+                let known = world.watch.glimpses.clone();
+                world.watch.at_delivery.insert(delivery.container.clone(), known);
+            }
+            world.faults.of_write(&mut world.rng)
+        });
         if fate == Fate::CrashBefore {
             return self.dies().await;
         }
         if let (Fate::CrashAmid, Some(op)) = (fate, op) {
-            self.with(|world| world.postpone(op.clone()));
+            self.with(|world| match op {
+                EngineOp::RemoveVolume(name) if world.claims.contains_key(name) => drop(world.carry_out(op)),
+                _ => world.postpone(op.clone()),
+            });
             return self.dies().await;
         }
         // What it does is judged by what the agent knew when it called.
@@ -215,7 +253,7 @@ fn duration(op: &EngineOp) -> (u64, u64) {
         EngineOp::PullImage(_) => (200, 3000),
         EngineOp::Start(_) => (60, 250),
         EngineOp::RemoveContainer(_) => (20, 120),
-        EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) | EngineOp::ResetPassword { .. } => (40, 120),
+        EngineOp::CheckConfig(_) | EngineOp::CheckFiles(_) | EngineOp::ResetPassword { .. } => (40, 120),
         EngineOp::Signal { .. } | EngineOp::Stop { .. } => (1, 10),
         _ => (2, 20),
     }
@@ -246,6 +284,14 @@ impl EngineRead for SimHost {
             .map_or_else(|error| Seen::Unknown(error.to_string()), Seen::Known)
     }
 
+    async fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+        let labels = |world: &mut World| {
+            let volume = world.volume(name).map(|at| world.volumes[at].seen.labels.clone());
+            world.claims.get(name).cloned().or(volume)
+        };
+        self.look("inspect the claim", labels).await
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let read = self.look("read a file", |world| {
@@ -268,16 +314,27 @@ impl EngineRead for SimHost {
         read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
     }
 
-    async fn process(&self, container: &str) -> Seen<ProcessState> {
+    async fn log(&self, container: &str, question: &LogQuestion) -> Seen<Proof> {
+        let read = self.look("read a log of writes", |world| match world.find(container) {
+            Some(at) => world.proof(at, &question.mark),
+            None => Seen::Absent,
+        });
+        read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
+    }
+
+    async fn links(&self, container: &str, _: &str) -> Seen<BTreeMap<String, String>> {
+        // Nobody makes tablespaces here.
+        let read = self.look("read links", |world| match world.find(container).is_some() {
+            true => Seen::Known(BTreeMap::new()),
+            false => Seen::Absent,
+        });
+        read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
+    }
+
+    async fn process(&self, container: &str) -> Seen<Vitals> {
         let read = self.look("look at the processes", |world| {
-            let process = world
-                .find(container)
-                .and_then(|at| world.containers[at].process.as_ref());
-            match process.map(|process| process.is_frozen) {
-                None => Seen::Absent,
-                Some(true) => Seen::Known(ProcessState::Stopped),
-                Some(false) => Seen::Known(ProcessState::Alive),
-            }
+            let vitals = world.find(container).and_then(|at| world.vitals(at));
+            vitals.map_or(Seen::Absent, Seen::Known)
         });
         read.await.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
     }
@@ -313,44 +370,5 @@ impl EngineWrite for SimHost {
             EngineOp::Stop { container, .. } if done.is_ok() => self.wait_for_stop(container).await,
             _ => done,
         }
-    }
-}
-
-impl PostgresRead for SimHost {
-    async fn server(&self, target: &SqlTarget, question: &PgQuestion) -> Server {
-        self.latency((2, 10)).await;
-        let answer = self.see(|world| {
-            let fails = world.faults.of_read(&mut world.rng);
-            let answer = match world.login(target) {
-                _ if fails => Server::Down(Down::NoAnswer, "it broke off".to_owned()),
-                Err((down, why)) => Server::Down(down, why),
-                Ok(at) => match world.facts(at, question) {
-                    Some(facts) => Server::Up(Box::new(facts)),
-                    None => Server::Down(Down::NoAnswer, "it broke off".to_owned()),
-                },
-            };
-            let glimpse = match &answer {
-                Server::Up(facts) if facts.in_recovery => Glimpse::Standby,
-                Server::Up(_) => Glimpse::Primary,
-                Server::Down(Down::NoAnswer, _) => Glimpse::Unknown,
-                Server::Down(..) => Glimpse::Busy,
-            };
-            if let Some(at) = world.find(&target.container) {
-                let name = world.containers[at].seen.name.clone();
-                world.watch.glimpses.insert(name, glimpse);
-            }
-            answer
-        });
-        if matches!(answer, Server::Down(Down::NoAnswer, _)) {
-            sleep(Duration::from_millis(2_990)).await;
-        }
-        answer
-    }
-}
-
-impl PostgresWrite for SimHost {
-    async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError> {
-        self.call(op.to_string(), (1, 8), None, |world| world.run(target, op))
-            .await
     }
 }

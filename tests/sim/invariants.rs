@@ -12,15 +12,25 @@
 //!    and destroys nothing without a primary that answers.
 //! 5. The agent never starts a second process on a volume, under whatever name the first one runs, and does not even try
 //!    when it was told of the first one; and it touches no container that is not its own, nor one that only has the labels.
-//! 6. At rest every member streams the primary's own log, nothing is left to plan, and what is not ours is untouched.
+//! 6. A configuration of the manifest that no server starts with stops one member, and no other.
+//! 7. The agent starts nobody as the primary on an older copy while a replica that it sees, or its own record, has more.
+//! 8. No agent does anything to a cluster that another agent has a claim on, and none takes a claim from one that runs.
+//! 9. No password is made anew while a member holds one that was made for the same before.
+//! 10. A cluster that no manifest declares gets no member that it did not have, and what was never brought up is gone at rest.
+//! 11. The agent kills no server whose shutdown only waits for those who receive its log, and drops no slot that
+//!     somebody else made.
+//! 12. At rest every member streams the primary's own log, nothing is left to plan, and what is not ours is untouched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reconciler::model::claim::{self, Claim};
 use reconciler::model::container::{ContainerSpec, RunState};
 use reconciler::model::labels;
+use reconciler::model::plan::EngineOp;
 use reconciler::model::postgres::ControlState;
 
 use super::container::{By, Phase};
+use super::copies::PutBack;
 use super::volume::Volume;
 use super::world::World;
 
@@ -50,6 +60,8 @@ pub struct Watch {
     pub forced: Option<String>,
     /// What the agent was last told, by container. It forgets with the agent.
     pub glimpses: BTreeMap<String, Glimpse>,
+    /// What it had been told when it delivered files to a container last: that is when it decides about a start.
+    pub at_delivery: BTreeMap<String, BTreeMap<String, Glimpse>>,
     /// The volumes that are not ours, as they were.
     pub foreign: Vec<String>,
     /// How many bytes of log an automatic failover may lose; none where commits wait for replicas, or where a user decides.
@@ -59,6 +71,14 @@ pub struct Watch {
     pub overtaken: BTreeSet<String>,
     /// Since when the agent has been told that a volume is mounted, and by which container. It forgets with the agent.
     pub told_beside: BTreeMap<(String, String), u64>,
+    /// The member that could not be started with what the manifest says, since that was edited last.
+    pub stopped_by_ours: Option<String>,
+    /// The volume that was put back to an older copy last, until somebody starts it or decides otherwise.
+    pub put_back: Option<PutBack>,
+    /// The member that the agent asks for the second time to take over: it judged when it asked first.
+    pub asked_before: Option<String>,
+    /// The clusters that the manifests declare.
+    pub declared: BTreeSet<String>,
     /// Whether a user asked for the cluster's deletion with its data.
     pub is_purging: bool,
 }
@@ -89,6 +109,69 @@ impl World {
         }
     }
 
+    /// A member's server does not start with what the manifest says.
+    pub fn fails_with_ours(&mut self, at: usize) {
+        let member = self.containers[at].member().to_owned();
+        if self.watch.overtaken.contains(&self.containers[at].seen.name) {
+            return;
+        }
+        match &self.watch.stopped_by_ours {
+            Some(other) if *other != member => {
+                self.violated(&format!("what {other} could not be started with stops {member} too"));
+            }
+            Some(_) => {}
+            None => self.watch.stopped_by_ours = Some(member),
+        }
+    }
+
+    /// The agent that has a claim.
+    pub fn holder(&self) -> Option<usize> {
+        let claim = Claim::read(self.claims.get("reconciler-claim-postgrescluster-pg")?)?;
+        claim.holder.state_dir.rsplit('-').next()?.parse().ok()
+    }
+
+    /// An agent is about to change something; a claim, if no call of the engine's is another's affair.
+    pub fn check_claim(&mut self, agent: usize, op: Option<&EngineOp>) {
+        let other = self.holder().filter(|holder| *holder != agent);
+        let Some(other) = other else {
+            return;
+        };
+        // Of the cluster by another name, which has a claim of its own.
+        if op.is_some_and(|op| op.to_string().contains("renamed")) {
+            return;
+        }
+        match op {
+            Some(EngineOp::CreateVolume(spec)) if claim::is_claim(&spec.labels) => {}
+            Some(EngineOp::RemoveVolume(name)) if self.claims.contains_key(name) => {
+                if self.agents[other].lives {
+                    self.violated(&format!("agent {agent} takes what agent {other} has, which runs"));
+                }
+            }
+            Some(_) | None => self.violated(&format!("agent {agent} acts on what agent {other} has")),
+        }
+    }
+
+    /// The agent is about to make something.
+    pub fn check_declared(&mut self, op: Option<&EngineOp>) {
+        let (found, name) = match op {
+            Some(EngineOp::CreateVolume(spec)) if !claim::is_claim(&spec.labels) => (&spec.labels, &spec.name),
+            Some(EngineOp::CreateContainer(spec)) => (&spec.labels, &spec.name),
+            _ => return,
+        };
+        let get =
+            |found: &BTreeMap<String, String>| (found.get(labels::NAME).cloned(), found.get(labels::MEMBER).cloned());
+        let (owner, member) = get(found);
+        let is_declared = owner.as_ref().is_some_and(|owner| self.watch.declared.contains(owner));
+        let volumes = self.volumes.iter().map(|volume| &volume.seen.labels);
+        let mut there = volumes.chain(self.containers.iter().map(|one| &one.seen.labels));
+        let wanted = (owner, member);
+        if !is_declared && !there.any(|found| get(found) == wanted) {
+            let text =
+                format!("{name} is made, though no manifest declares its cluster and there was nothing of the kind");
+            self.violated(&text);
+        }
+    }
+
     /// The agent is about to promote.
     pub fn check_promotion(&mut self, at: usize) {
         let target = self.containers[at].member().to_owned();
@@ -113,7 +196,8 @@ impl World {
             if runs && !is_ending && container.writer_by() == By::Agent {
                 return self.violated(&format!("{target} is promoted although {member} runs, as a primary"));
             }
-            if !runs && !is_forced && is_recorded && glimpse == Some(Glimpse::Unread) {
+            let is_judged = self.watch.asked_before.as_deref() == Some(target.as_str());
+            if !runs && !is_forced && !is_judged && is_recorded && glimpse == Some(Glimpse::Unread) {
                 return self.violated(&format!(
                     "{target} is promoted although nobody knows how {member} stopped"
                 ));
@@ -223,6 +307,14 @@ impl World {
         }
         if streaming + 1 != members {
             self.violated(&format!("at rest {streaming} replicas stream, of {}", members - 1));
+        }
+        let is_ghost = |found: &BTreeMap<String, String>| {
+            let owner = found.get(labels::NAME);
+            owner.is_some_and(|owner| !self.watch.declared.contains(owner))
+        };
+        let networks = self.networks.iter().map(|one| &one.seen.labels);
+        if networks.chain(self.claims.values()).any(is_ghost) {
+            self.violated("something is left of a cluster that was never brought up and no manifest declares");
         }
         let foreign = self.foreign();
         if foreign != self.watch.foreign {

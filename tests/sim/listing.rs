@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reconciler::host::{Ask, Owner};
-use reconciler::model::container::{ImageFacts, Neighbour, Objects, RunState};
+use reconciler::model::container::{ImageFacts, NamedObserved, Neighbour, Objects, RunState};
 use reconciler::model::{Seen, labels};
 
 use super::invariants::Glimpse;
@@ -17,8 +17,9 @@ pub fn owners(world: &World) -> Vec<Owner> {
     let owners: BTreeSet<Owner> = owned.map(owner).collect();
     let is_new = |owner: &Owner| !owners.iter().any(|o| (&o.kind, &o.name) == (&owner.kind, &owner.name));
     let of_networks = world.networks.iter().map(|one| owner(&one.seen.labels));
-    let only_networks: BTreeSet<Owner> = of_networks.filter(is_new).collect();
-    owners.into_iter().chain(only_networks).collect()
+    let of_claims = world.claims.values().map(owner);
+    let others: BTreeSet<Owner> = of_networks.chain(of_claims).filter(is_new).collect();
+    owners.into_iter().chain(others).collect()
 }
 
 fn owner(found: &BTreeMap<String, String>) -> Owner {
@@ -40,7 +41,12 @@ pub fn objects(world: &mut World, ask: &Ask) -> Objects {
     };
     let asked = ask.images.iter();
     let mut objects = Objects {
-        images: asked.map(|name| (name.clone(), Seen::Known(image.clone()))).collect(),
+        images: asked
+            .map(|name| match world.missing_image.as_ref() == Some(name) {
+                true => (name.clone(), Seen::Absent),
+                false => (name.clone(), Seen::Known(image.clone())),
+            })
+            .collect(),
         ..Objects::default()
     };
     for at in 0..world.containers.len() {
@@ -78,6 +84,13 @@ pub fn objects(world: &mut World, ask: &Ask) -> Objects {
             false => {}
         }
     }
+    let mut claims = world.claims.iter();
+    let claim = claims.find(|(_, found)| is_ours(found));
+    objects.claim = claim.map(|(name, found)| NamedObserved {
+        name: name.clone(),
+        labels: found.clone(),
+        ..NamedObserved::default()
+    });
     objects.namesakes = world.namesakes(|seen| is_ours(&seen.labels));
     for network in world.networks.iter().map(|network| &network.seen) {
         match is_ours(&network.labels) {

@@ -1,12 +1,15 @@
 //! Accidents that chance alone brings together too seldom: those for which it is counted who has every acknowledged row, and
 //! those for which it is proved that a member has what another one had.
 
+use std::rc::Rc;
+
 use reconciler::kinds::Request;
 use serde_json::json;
 
 use super::accidents::Accident;
 use super::rng::Rng;
 use super::stage::{Played, Stage};
+use super::volume::Data;
 use super::world::World;
 
 /// The primary is lost while the one replica that has all that was acknowledged is out of reach, and perhaps in the middle of
@@ -82,6 +85,59 @@ fn outrun(world: &mut World, replicas: u64, rng: &mut Rng) -> Option<String> {
     Some(furthest)
 }
 
+/// The primary's volume is put back to an older copy, before whoever keeps it knows of the primary's end.
+pub async fn an_older_copy_is_put_back(stage: &Stage, rng: &mut Rng) -> Played {
+    let primary = |world: &World| {
+        let at = world.writers().first().copied()?;
+        let name = world.containers[at].seen.name.clone();
+        Some((at, name))
+    };
+    let aside = stage.host.with(|world| {
+        let (at, name) = primary(world)?;
+        Some((name, world.copy_aside(at)?))
+    });
+    let Some((name, copy)) = aside else {
+        return Ok(());
+    };
+    let pause = if rng.chance(500) { 2_000 } else { 25_000 };
+    stage.pass(rng.between((100, pause))).await?;
+    match rng.below(10) {
+        0 | 1 => stage.host.crash(),
+        2 => stage.lose_state(),
+        _ => {}
+    }
+    let record = stage.record();
+    let by_hand = rng.chance(300);
+    let restarts = rng.chance(300);
+    stage.host.with(|world| {
+        let Some(at) = world.find(&name).filter(|at| {
+            let data = world.data(*at);
+            let is_same = |data: &Data| data.system_identifier == copy.system_identifier && !data.is_standby;
+            world.containers[*at].accepts_writes() && data.is_some_and(is_same)
+        }) else {
+            return;
+        };
+        world.befall(at, Accident::Killed);
+        if let Some(at) = world.find(&name) {
+            world.put_back(at, copy, record);
+            if by_hand {
+                world.befall(at, Accident::Started);
+            }
+        }
+    });
+    if by_hand && restarts {
+        stage.pass(rng.below(2_000)).await?;
+        stage.host.with(|world| {
+            for at in world.members() {
+                if world.data(at).is_some_and(|data| data.is_standby) {
+                    world.befall(at, Accident::Restarted);
+                }
+            }
+        });
+    }
+    stage.pass(rng.below(10_000)).await
+}
+
 /// The primary dies in the middle of a switchover, and somebody helps it along: he promotes the target himself.
 pub async fn a_target_is_promoted_by_hand(stage: &Stage, rng: &mut Rng, target: String) -> Played {
     if stage.spec().get("primary").is_some() {
@@ -154,4 +210,34 @@ pub async fn somebody_is_on_a_volume(stage: &Stage, rng: &mut Rng) -> Played {
         stage.set_paused(false);
     }
     stage.pass(rng.below(20_000)).await
+}
+
+/// Somebody starts a second agent for the same cluster. It has to leave it alone, until the first one is ended and somebody
+/// says so; then it is the first one's turn to leave it alone.
+pub async fn a_second_agent_comes(stage: &Rc<Stage>, rng: &mut Rng) -> Played {
+    stage.bring_rival();
+    stage.pass(rng.below(8_000)).await?;
+    let first = stage.acting();
+    let second = 1 - first;
+    stage.take_over(second).await;
+    if rng.chance(300) {
+        return Ok(());
+    }
+    stage.hold(first, true);
+    stage.pass(rng.below(3_000)).await?;
+    stage.take_over(second).await;
+    stage.pass(rng.below(10_000)).await?;
+    stage.hold(first, false);
+    stage.pass(rng.below(3_000)).await
+}
+
+/// Somebody changes the cluster's name and changes it back.
+pub async fn a_name_is_changed_and_changed_back(stage: &Stage, rng: &mut Rng) -> Played {
+    if stage.has_rival() {
+        return Ok(());
+    }
+    stage.rename(true);
+    stage.pass(rng.below(12_000)).await?;
+    stage.rename(false);
+    stage.pass(rng.below(3_000)).await
 }

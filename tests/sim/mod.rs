@@ -6,15 +6,18 @@
 //! | `world` | all of it, and how time passes |
 //! | `engine` | the engine's calls |
 //! | `beside` | what else is on a member's volume, and who else has its labels |
-//! | `container`, `server`, `checkpoint` | a container, and the entry point and PostgreSQL in it |
+//! | `container`, `server`, `checkpoint`, `promotion` | a container, and the entry point and PostgreSQL in it |
 //! | `volume`, `wal`, `catalog` | what lies on disk; the logs of all servers as one tree |
-//! | `seeding`, `replication` | base backups, streams, replay, slots |
+//! | `seeding`, `replication`, `receivers` | base backups, streams, replay, slots; who does not get on |
 //! | `sql`, `facts`, `conf` | what a server does, says, and makes of its configuration |
 //! | `clients` | who writes, and what was acknowledged |
+//! | `copies` | volumes that are put back to an older copy |
 //! | `faults`, `accidents`, `mischief` | what goes wrong with calls, with the world, and at the worst moment |
+//! | `slowness` | who is slow, and who is dead |
 //! | `invariants` | what must never happen |
 //! | `host`, `listing` | the world behind the agent's traits |
 //! | `stage` | the agent's lives, its users, and when all is at rest |
+//! | `rivals` | the lives of agents, of which there may be two |
 //! | `schedule` | a run from a seed |
 //! | `story` | what happened, for people |
 //!
@@ -30,6 +33,7 @@ mod checkpoint;
 mod clients;
 mod conf;
 pub mod container;
+mod copies;
 pub mod engine;
 mod facts;
 mod faults;
@@ -38,12 +42,16 @@ mod invariants;
 mod listing;
 mod mischief;
 pub mod network;
+mod promotion;
+mod receivers;
 mod replication;
+mod rivals;
 pub mod rng;
 pub mod schedule;
 mod secrets;
 mod seeding;
 mod server;
+pub mod slowness;
 mod sql;
 pub mod stage;
 mod story;

@@ -257,16 +257,32 @@ impl World {
             self.wal.cut(theirs, count)
         } else {
             // The numbers agree and the content does not: what is there is neither the one nor the other.
-            let missing = self.wal.end(theirs).saturating_sub(self.wal.end(own));
+            let end = self.wal.end(own);
+            let missing = self.wal.end(theirs).saturating_sub(end);
             if missing == 0 {
                 return;
             }
+            // Only one that reads its log anew, which the stream has written over by then, gets over the seam.
+            let has_received = self.containers[at].up().is_some_and(|server| server.has_received);
+            if has_received {
+                let seam = Lsn(end);
+                self.containers[at].say(format!("LOG:  record with incorrect prev-link 54/66643062 at {seam}"));
+                self.containers[at].say("LOG:  waiting for WAL to become available".to_owned());
+                return self.cut_link(at);
+            }
+            let name = self.containers[at].seen.name.clone();
+            self.tell(&name, || {
+                format!("goes on from {} with another log than its own", Lsn(end))
+            });
             self.wal.append(own, missing, Kind::Row, self.now)
         };
         let end = self.wal.end(place);
         let slot = self.link(at).map(|link| link.slot.clone()).unwrap_or_default();
         if let Some(data) = self.data_mut(at) {
             data.place = place;
+        }
+        if let Some(server) = self.containers[at].up_mut() {
+            server.has_received = true;
         }
         if let Some(slot) = self.data_mut(source).and_then(|data| data.slots.get_mut(&slot)) {
             slot.restart = end;

@@ -1,6 +1,8 @@
 //! A run from a seed: a cluster comes up, accidents strike and people act for some minutes, then all of that ends, and the
 //! world must come to rest.
 
+use std::rc::Rc;
+
 use reconciler::kinds::Request;
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ use super::stage::{Outcome, Played, Stage, play};
 use super::world::{Pace, World};
 
 /// What befalls members, and how often in comparison.
-const ACCIDENTS: [(u64, Accident); 25] = [
+const ACCIDENTS: [(u64, Accident); 28] = [
     (14, Accident::Killed),
     (4, Accident::OutOfMemory),
     (6, Accident::Crashed),
@@ -24,7 +26,8 @@ const ACCIDENTS: [(u64, Accident); 25] = [
     (5, Accident::Disconnected),
     (6, Accident::Frozen),
     (4, Accident::Thawed),
-    (5, Accident::Slow),
+    (2, Accident::Hung),
+    (6, Accident::Slow),
     (4, Accident::Lagging),
     (3, Accident::Damaged),
     (4, Accident::Altered),
@@ -37,6 +40,8 @@ const ACCIDENTS: [(u64, Accident); 25] = [
     (3, Accident::Occupied),
     (2, Accident::Copied),
     (2, Accident::CopyRuns),
+    (4, Accident::ArchiverFrozen),
+    (2, Accident::SlotMade),
 ];
 
 /// What people do beside that, and how often in comparison.
@@ -49,16 +54,21 @@ enum Deed {
     Pause,
     EngineRestart,
     EngineStall,
+    HostBusy,
     AgentDies,
     StateLost,
     PrimaryLost,
     FurthestLost,
     HelpedAlong,
     Occupied,
+    PutBack,
     Edit,
+    SecondAgent,
+    ClaimLost,
+    Renamed,
 }
 
-const DEEDS: [(u64, Deed); 14] = [
+const DEEDS: [(u64, Deed); 19] = [
     (45, Deed::Accident),
     (15, Deed::Promote),
     (5, Deed::ForcePromote),
@@ -66,13 +76,18 @@ const DEEDS: [(u64, Deed); 14] = [
     (3, Deed::Pause),
     (3, Deed::EngineRestart),
     (3, Deed::EngineStall),
+    (3, Deed::HostBusy),
     (8, Deed::AgentDies),
     (2, Deed::StateLost),
     (4, Deed::PrimaryLost),
     (4, Deed::FurthestLost),
     (2, Deed::HelpedAlong),
     (4, Deed::Occupied),
+    (5, Deed::PutBack),
     (12, Deed::Edit),
+    (4, Deed::SecondAgent),
+    (2, Deed::ClaimLost),
+    (3, Deed::Renamed),
 ];
 
 /// Runs the schedule of a seed.
@@ -92,7 +107,7 @@ fn pace(rng: &mut Rng) -> Pace {
         seed: (200, 1_500 * slow),
         stop: (20, 200 * slow),
         ending: (1, 150 * slow),
-        recovery: (0, 800 * slow),
+        recovery: (0, if rng.chance(100) { 90_000 } else { 800 * slow }),
         promotion: (20, 120 * slow),
         lag: (0, if rng.chance(300) { 400 } else { 10 }),
         checkpoint: (300, 40_000),
@@ -101,7 +116,7 @@ fn pace(rng: &mut Rng) -> Pace {
     }
 }
 
-async fn perform(stage: &Stage, mut rng: Rng) -> Played {
+async fn perform(stage: &Rc<Stage>, mut rng: Rng) -> Played {
     let replicas = 1 + rng.below(3);
     let keeps_little = rng.chance(300);
     stage.host.with(|world| world.add_neighbours());
@@ -125,11 +140,14 @@ async fn perform(stage: &Stage, mut rng: Rng) -> Played {
         stage.pass(pause).await?;
         match weighted(&mut rng, &DEEDS) {
             Deed::FurthestLost => mischief::the_furthest_is_out_of_reach(stage, &mut rng).await?,
+            Deed::PutBack => mischief::an_older_copy_is_put_back(stage, &mut rng).await?,
             Deed::HelpedAlong => {
                 let target = some_member(stage, &mut rng);
                 mischief::a_target_is_promoted_by_hand(stage, &mut rng, target).await?;
             }
             Deed::Occupied => mischief::somebody_is_on_a_volume(stage, &mut rng).await?,
+            Deed::SecondAgent => mischief::a_second_agent_comes(stage, &mut rng).await?,
+            Deed::Renamed => mischief::a_name_is_changed_and_changed_back(stage, &mut rng).await?,
             deed => strike(stage, &mut rng, deed),
         }
     }
@@ -195,7 +213,10 @@ fn strike(stage: &Stage, rng: &mut Rng, deed: Deed) {
     let some_member = |rng: &mut Rng| some_member(stage, rng);
     match deed {
         // They take their time.
-        Deed::FurthestLost | Deed::HelpedAlong | Deed::Occupied => {}
+        Deed::FurthestLost | Deed::HelpedAlong | Deed::Occupied | Deed::PutBack | Deed::SecondAgent | Deed::Renamed => {
+        }
+        // `docker volume prune`: nobody mounts it.
+        Deed::ClaimLost => stage.host.with(|world| world.claims.clear()),
         Deed::Accident => {
             let accident = weighted(rng, &ACCIDENTS);
             let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
@@ -224,7 +245,11 @@ fn strike(stage: &Stage, rng: &mut Rng, deed: Deed) {
             .host
             .with(|world| world.restart_engine(rng.between((500, 10_000)))),
         Deed::EngineStall => stage.host.with(|world| world.stall_engine(rng.between((500, 10_000)))),
-        Deed::AgentDies => stage.host.crash(),
+        Deed::HostBusy => stage.host.with(|world| {
+            let ms = rng.between((5_000, 240_000));
+            world.slow_host(ms);
+        }),
+        Deed::AgentDies => stage.crash(),
         Deed::StateLost => stage.lose_state(),
         Deed::PrimaryLost => {
             let replicas = stage.spec()["replicas"].as_u64().unwrap_or(0);
@@ -304,6 +329,9 @@ fn edit(stage: &Stage, rng: &mut Rng, some_member: impl Fn(&mut Rng) -> String) 
             stage.edit(&format!("primary is {member}"), |spec| spec["primary"] = json!(member));
         }
         6 => stage.edit("a label", |spec| spec["labels"] = json!({"team": number.to_string()})),
+        7 if number < 400 => stage.edit("a value that no server starts with", |spec| {
+            spec["parameters"]["shared_buffers"] = json!("900GB");
+        }),
         _ => stage.edit("a value that no server takes", |spec| {
             spec["parameters"]["shared_buffers"] = json!("lots");
         }),
@@ -318,6 +346,7 @@ fn end_of_faults(stage: &Stage) {
         world.engine_down_until = world.now;
         world.ports_taken.clear();
         world.leave_running_members_alone();
+        world.pressed_until = 0;
         for at in world.members() {
             if let Some(process) = &mut world.containers[at].process {
                 process.slow_until = 0;

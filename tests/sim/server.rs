@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reconciler::kinds::postgres::conf::REFUSED_NAMES;
 use reconciler::model::postgres::ControlState;
 
 use super::catalog::Catalog;
@@ -20,6 +21,7 @@ pub const SENDER_TIMEOUT: u64 = 60_000;
 impl World {
     /// A container's process starts.
     pub fn launch(&mut self, at: usize, by: By) {
+        self.check_start(at, by);
         let until = self.now + self.takes((5, 30));
         self.serial += 1;
         self.containers[at].process = Some(Process {
@@ -29,6 +31,9 @@ impl World {
             until,
             kill_at: None,
             is_frozen: false,
+            hangs: false,
+            turned_at: self.now,
+            slow_since: 0,
             slow_until: 0,
             silent_since: None,
             by,
@@ -146,6 +151,7 @@ impl World {
             catalog: self.catalogs.len() - 1,
             limits: self.limits.len() - 1,
             oldest: FIRST_LSN,
+            min_recovery: 0,
         };
         if let Some(volume) = self.volume(self.containers[at].volume()) {
             self.volumes[volume].content = Content::Data(Box::new(data));
@@ -159,7 +165,14 @@ impl World {
             return self.fail(at, 1, "postgres: could not access the server configuration file");
         }
         let loaded = conf::parse(self.containers[at].text("postgresql.conf"));
-        if let Some(complaint) = conf::complaint(&loaded) {
+        self.containers[at].say("LOG:  starting PostgreSQL".to_owned());
+        self.set_aside(at, &loaded);
+        if let Some(complaint) = conf::obstacle(&loaded) {
+            self.fails_with_ours(at);
+            return self.fail(at, 1, &format!("FATAL:  {complaint}"));
+        }
+        let altered = self.data(at).map(|data| data.auto_conf.clone()).unwrap_or_default();
+        if let Some(complaint) = conf::obstacle(&altered) {
             return self.fail(at, 1, &format!("FATAL:  {complaint}"));
         }
         let version = self.containers[at].conf_version();
@@ -191,6 +204,18 @@ impl World {
                 replay_lag: lag.1,
                 ..Server::default()
             };
+        }
+    }
+
+    /// The entry point takes back what is the agent's to set; after a start that failed it looks at what `ALTER SYSTEM` has set, as `start.sh` does.
+    fn set_aside(&mut self, at: usize, ours: &conf::Conf) {
+        let is_suspicious = !self.containers[at].text("suspicion").is_empty();
+        if let Some(data) = self.data_mut(at) {
+            data.auto_conf.retain(|name, value| {
+                let alone = conf::Conf::from([(name.clone(), value.clone())]);
+                let works = !ours.contains_key(name) && conf::obstacle(&alone).is_none();
+                !REFUSED_NAMES.contains(&name.as_str()) && (works || !is_suspicious)
+            });
         }
     }
 
@@ -272,6 +297,13 @@ impl World {
             }
             return self.exit(at, 0, "stopped");
         }
+        if self.is_held_up(at) {
+            let until = self.now + 100;
+            if let Some(process) = &mut self.containers[at].process {
+                process.until = until;
+            }
+            return;
+        }
         self.write(at, CHECKPOINT_BYTES, Kind::Checkpoint);
         self.note_checkpoint(at, ControlState::ShutDown);
         self.turn(at, Phase::Ending, self.pace.ending);
@@ -296,8 +328,7 @@ impl World {
         // Its WAL senders wait for whoever is connected and does not answer, up to wal_sender_timeout.
         let waits = self.ship(at);
         if let Some(process) = &mut self.containers[at].process
-            && waits
-            && self.now - process.begun < SENDER_TIMEOUT
+            && (waits && self.now - process.begun < SENDER_TIMEOUT || !process.server.strangers.is_empty())
         {
             process.until = self.now + 500;
             return;
@@ -318,57 +349,6 @@ impl World {
         server.checkpoint_at = next;
         if !server.in_recovery {
             self.checkpoint(at);
-        }
-    }
-
-    fn promoted(&mut self, at: usize) {
-        let next = self.now + self.takes(self.pace.checkpoint);
-        let Some(server) = self.containers[at].up_mut() else {
-            return;
-        };
-        server.in_recovery = false;
-        server.link = None;
-        server.is_stuck = false;
-        server.checkpoint_at = next;
-        self.replay(at, true);
-        let Some(data) = self.data(at) else {
-            return;
-        };
-        let (place, timeline) = (data.place, data.timeline + 1);
-        self.confirmed(at);
-        let place = self.wal.fork(place, timeline);
-        if let Some(data) = self.data_mut(at) {
-            data.place = place;
-            data.timeline = timeline;
-            data.is_standby = false;
-            data.control.state = ControlState::InProduction;
-        }
-        self.write(at, 0x40, Kind::NewTimeline);
-        // Who streamed from it has to ask for the new timeline.
-        let serial = self.containers[at].serial;
-        for other in 0..self.containers.len() {
-            if self.link(other).is_some_and(|link| link.source == serial) {
-                self.cut_link(other);
-            }
-        }
-        let name = self.containers[at].seen.name.clone();
-        self.tell(&name, || format!("is promoted, on timeline {timeline}"));
-        self.event();
-        self.check();
-    }
-
-    /// Whom a user confirmed as the primary with `--force` is it from now on: what only others have is given up.
-    pub fn confirmed(&mut self, at: usize) {
-        if self.watch.forced.as_deref() == Some(self.containers[at].member())
-            && let Some(place) = self.data(at).map(|data| data.place)
-        {
-            self.watch.forced = None;
-            self.give_up_beyond(&[place]);
-            for other in (0..self.containers.len()).filter(|other| *other != at) {
-                if let Some(process) = &mut self.containers[other].process {
-                    process.server.is_overruled = !process.server.in_recovery;
-                }
-            }
         }
     }
 }

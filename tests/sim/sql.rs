@@ -1,9 +1,10 @@
 //! What a server does with a statement.
 
 use reconciler::host::{FailureKind, HostError, Secrets};
-use reconciler::model::plan::SqlTarget;
+use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, SqlOp};
 
+use super::accidents::FOREIGN_SLOT;
 use super::catalog::Catalog;
 use super::container::{By, Phase};
 use super::engine::{Done, failed};
@@ -92,7 +93,11 @@ impl World {
             }
             SqlOp::Role(change) => {
                 let password = change.password.as_ref();
-                let password = password.map(|secret| self.passwords.reveal(secret)).transpose()?;
+                let password = password.map(|secret| match change.create {
+                    true => self.make_password(secret),
+                    false => self.passwords.reveal(secret),
+                });
+                let password = password.transpose()?;
                 self.change_catalog(at, |catalog| catalog.change(change, password));
             }
             SqlOp::CreateDatabase { name, owner } | SqlOp::DatabaseOwner { name, owner } => {
@@ -101,14 +106,26 @@ impl World {
                     catalog.databases.insert(name.clone(), owner.to_owned());
                 });
             }
-            SqlOp::CreateExtension { database, name } => self.change_catalog(at, |catalog| {
+            SqlOp::CreateExtension { database, name, .. } => self.change_catalog(at, |catalog| {
                 catalog
                     .extensions
                     .entry(database.clone())
                     .or_default()
                     .push(name.clone());
             }),
-            SqlOp::TerminateClients => {}
+            // Its extensions have one version, and are where they are wanted.
+            SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } | SqlOp::TerminateClients => {}
+            SqlOp::EndSenders(pids) => self.end_senders(at, Some(pids)),
+        }
+        Ok(())
+    }
+
+    /// The agent promotes through the socket.
+    pub fn promote_inside(&mut self, container: &str, op: &EngineOp) -> Done {
+        let at = self.inside(container, op)?;
+        if self.containers[at].up().is_some_and(|server| server.in_recovery) {
+            self.check_promotion(at);
+            self.promote(at, By::Agent);
         }
         Ok(())
     }
@@ -129,6 +146,9 @@ impl World {
         if self.user_of(self.containers[at].serial, name).is_some() {
             let why = format!("replication slot \"{name}\" is active for PID 1");
             return Err(HostError::new(FailureKind::Other, op.to_string(), why));
+        }
+        if name == FOREIGN_SLOT {
+            self.violated(&format!("slot {name} is dropped, and somebody else made it"));
         }
         if let Some(data) = self.data_mut(at) {
             data.slots.remove(name);

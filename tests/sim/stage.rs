@@ -1,19 +1,16 @@
 //! The agent's lives in a world, and what its users do: they edit the manifest, give commands, and wait.
 
-use std::cell::RefCell;
-use std::path::Path;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use reconciler::agent::Agent;
-use reconciler::agent::clock::Clock;
 use reconciler::agent::runner::Run;
 use reconciler::agent::view::{ReplyView, ResourceView};
 use reconciler::kinds::Request;
 use reconciler::kinds::postgres::cluster::Cluster;
 use reconciler::kinds::postgres::spec::{FailoverMode, PostgresCluster, ReplicationMode};
 use reconciler::manifest::load::{Document, Loaded};
-use reconciler::store::{SecretFiles, Shelf, Store};
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
@@ -22,10 +19,14 @@ use super::accidents::Accident;
 use super::host::SimHost;
 use super::rng::Rng;
 use super::story;
-use super::world::{EPOCH, Pace, World};
+use super::world::{Pace, World};
 
 /// The cluster's kind and name.
-const KEY: (&str, &str) = ("PostgresCluster", "pg");
+pub(super) const KEY: (&str, &str) = ("PostgresCluster", "pg");
+/// What it is called for a while.
+const RENAMED: &str = "pg-renamed";
+/// An image that is nowhere.
+const MISSING: &str = "postgres:missing";
 /// How long nothing may be left to do until that counts as rest: two rounds of looking without being asked.
 const REST: Duration = Duration::from_secs(11);
 
@@ -51,14 +52,15 @@ pub struct Outcome {
     pub lasted: u64,
 }
 
-/// A world with an agent in it.
+/// A world with an agent in it, and perhaps a second one with a state directory of its own.
 #[derive(Debug)]
 pub struct Stage {
     /// The world.
     pub host: SimHost,
-    agent: RefCell<Option<Rc<Agent<SimHost>>>>,
-    shelf: Shelf,
+    pub(super) agents: [RefCell<Option<Rc<Agent<SimHost>>>>; 2],
     spec: RefCell<Value>,
+    pub(super) has_rival: Cell<bool>,
+    renamed: Cell<Option<&'static str>>,
 }
 
 /// Plays a script in a world of a seed.
@@ -74,25 +76,26 @@ pub fn play(rng: Rng, pace: Pace, is_told: bool, script: impl AsyncFnOnce(&Rc<St
         let _guard = is_told.then(|| story::listen(host.start()));
         let stage = Rc::new(Stage {
             host,
-            agent: RefCell::default(),
-            shelf: Shelf::default(),
+            agents: Default::default(),
             spec: RefCell::new(json!({"image": "postgres:17", "replicas": 2})),
+            has_rival: Cell::new(false),
+            renamed: Cell::new(None),
         });
         let pumped = Rc::clone(&stage);
         tokio::task::spawn_local(async move {
             pumped
                 .host
                 .pump(|| {
-                    if let Some(agent) = &*pumped.agent.borrow() {
+                    for agent in pumped.agents.iter().filter_map(|agent| agent.borrow().clone()) {
                         agent.runners().iter().for_each(|runner| runner.wake(true));
                     }
                 })
                 .await;
         });
-        tokio::task::spawn_local(Rc::clone(&stage).live());
+        tokio::task::spawn_local(Rc::clone(&stage).live(0));
         let ended = script(&stage).await;
         let outcome = stage.outcome(ended.is_ok());
-        stage.agent.replace(None);
+        stage.agents.iter().for_each(|agent| drop(agent.replace(None)));
         outcome
     }))
 }
@@ -121,59 +124,49 @@ impl Stage {
         })
     }
 
-    /// One life of the agent after the other, each on what the one before it left on disk.
-    async fn live(self: Rc<Self>) {
-        let clock = Clock::Runtime {
-            start: self.host.start(),
-            at: EPOCH,
-        };
-        loop {
-            let secrets = Rc::new(SecretFiles::new(Path::new("/nonexistent")));
-            let store = Store::on(&self.shelf);
-            let Ok(agent) = Agent::at(clock, self.host.clone(), store, (secrets, Vec::new())) else {
-                return self.host.with(|world| world.violated("the agent does not start"));
-            };
-            self.agent.replace(Some(Rc::clone(&agent)));
-            self.declare();
-            self.host.with(|world| world.tell("agent", || "starts".to_owned()));
-            let life = LocalSet::new();
-            life.run_until(async {
-                tokio::select! {
-                    biased;
-                    () = self.host.death() => {}
-                    () = agent.run() => {}
-                }
-            })
-            .await;
-            self.agent.replace(None);
-            drop(life);
-            let pause = self.host.with(|world| {
-                world.watch.glimpses.clear();
-                world.watch.told_beside.clear();
-                world.rng.between((50, 3000))
-            });
-            sleep(Duration::from_millis(pause)).await;
-        }
-    }
-
     /// The manifest says what it says now.
-    fn declare(&self) {
+    pub(super) fn declare(&self) {
+        let name = self.renamed.get().unwrap_or(KEY.1);
+        let spec = match self.renamed.get() {
+            Some(_) => json!({"image": MISSING, "replicas": 1, "pullPolicy": "Never"}),
+            None => self.spec.borrow().clone(),
+        };
         let document = Document {
             kind: KEY.0.to_owned(),
-            name: KEY.1.to_owned(),
+            name: name.to_owned(),
             labels: Default::default(),
             annotations: Default::default(),
-            spec: self.spec.borrow().clone(),
+            spec,
             files: Default::default(),
             file: "pg.yaml".to_owned(),
             line: 1,
         };
-        if let Some(agent) = &*self.agent.borrow() {
+        self.host
+            .see(|world| world.watch.declared = [name.to_owned()].into_iter().collect());
+        for agent in self.agents.iter().filter_map(|agent| agent.borrow().clone()) {
             agent.take(Loaded {
-                documents: vec![document],
+                documents: vec![document.clone()],
                 ..Loaded::default()
             });
         }
+    }
+
+    /// Somebody changes the cluster's name in the manifest, to one that cannot be brought up for want of an image, or changes
+    /// it back, and the image comes.
+    pub fn rename(&self, is_renamed: bool) {
+        self.renamed.set(is_renamed.then_some(RENAMED));
+        self.host.with(|world| {
+            world.missing_image = is_renamed.then(|| MISSING.to_owned());
+            world.tell("user", || {
+                format!("changes the cluster's name, or changes it back: {is_renamed}")
+            });
+        });
+        self.declare();
+    }
+
+    /// Whether a second agent was started.
+    pub fn has_rival(&self) -> bool {
+        self.has_rival.get()
     }
 
     /// Edits the manifest.
@@ -182,7 +175,10 @@ impl Stage {
             .with(|world| world.tell("user", || format!("edits the manifest: {words}")));
         edit(&mut self.spec.borrow_mut());
         let may_lose = may_lose(&self.spec.borrow());
-        self.host.with(|world| world.watch.may_lose = may_lose);
+        self.host.with(|world| {
+            world.watch.may_lose = may_lose;
+            world.watch.stopped_by_ours = None;
+        });
         self.declare();
     }
 
@@ -197,7 +193,7 @@ impl Stage {
     }
 
     fn runner(&self) -> Option<Rc<dyn Run>> {
-        let agent = self.agent.borrow();
+        let agent = self.agents[self.acting()].borrow();
         agent.as_ref()?.runner(&(KEY.0.to_owned(), KEY.1.to_owned()))
     }
 
@@ -238,10 +234,12 @@ impl Stage {
         self.host.with(|world| {
             world.tell("accident", || "the state directory is lost".to_owned());
             world.give_up_beside_a_second_writer();
-            world.passwords.clear();
+            world.watch.stopped_by_ours = None;
         });
-        self.host.crash();
-        self.shelf.clear();
+        let agent = self.host.of(self.acting());
+        agent.see(|world| world.passwords.clear());
+        agent.crash();
+        agent.shelf().clear();
     }
 
     /// Lets time pass.
@@ -300,6 +298,8 @@ impl Stage {
                     break;
                 }
             }
+            // What was forgotten is read again.
+            self.declare();
             if self.view().is_some_and(|view| view.paused) {
                 self.set_paused(false);
             }

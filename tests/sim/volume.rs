@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use reconciler::model::container::NamedObserved;
+use reconciler::host::FailureKind;
+use reconciler::model::container::{NamedObserved, NamedSpec};
+use reconciler::model::plan::EngineOp;
 use reconciler::model::postgres::ControlState;
+use reconciler::model::{claim, labels};
 
+use super::engine::{Done, failed, observed};
 use super::wal::Place;
+use super::world::World;
 
 /// A volume.
 #[derive(Debug, Clone)]
@@ -94,4 +99,53 @@ pub struct Data {
     pub limits: usize,
     /// Where the oldest segment begins.
     pub oldest: u64,
+    /// What a standby had replayed when its last life ended.
+    pub min_recovery: u64,
+}
+
+impl World {
+    /// Makes a volume, or hands out the one that there is.
+    pub fn create_volume(&mut self, spec: &NamedSpec) -> Done {
+        if claim::is_claim(&spec.labels) {
+            // Who asks for it again gets what is there.
+            self.claims
+                .entry(spec.name.clone())
+                .or_insert_with(|| spec.labels.clone());
+            return Ok(());
+        }
+        if let Some(at) = self.volume(&spec.name) {
+            let found = self.volumes[at].seen.labels.get(labels::UID);
+            if found == spec.labels.get(labels::UID) {
+                return Ok(());
+            }
+            let what = format!("create volume {}", spec.name);
+            return Err(failed(FailureKind::Conflict, what, "it belongs to somebody else"));
+        }
+        self.volumes.push(Volume {
+            seen: observed(spec),
+            content: Content::Empty,
+        });
+        self.volumes.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));
+        Ok(())
+    }
+
+    /// Removes a volume that nobody mounts.
+    pub fn remove_volume(&mut self, name: &str, op: &EngineOp) -> Done {
+        if self.claims.remove(name).is_some() {
+            return Ok(());
+        }
+        let Some(at) = self.volume(name) else {
+            return Ok(());
+        };
+        if self
+            .containers
+            .iter()
+            .any(|one| one.seen.volumes.iter().any(|volume| volume == name))
+        {
+            return Err(failed(FailureKind::Conflict, op, "volume is in use"));
+        }
+        self.check_destruction(at);
+        self.volumes.remove(at);
+        Ok(())
+    }
 }

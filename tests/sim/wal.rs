@@ -186,6 +186,24 @@ impl Wal {
         found
     }
 
+    /// What distinguishes a log up to a position from every other log's.
+    pub fn fingerprint(&self, place: Place, position: u64) -> String {
+        let count = self.count_up_to(place, position);
+        let mut branch = place.branch;
+        while count <= self.branches[branch].base
+            && let Some(parent) = self.branches[branch].parent
+        {
+            branch = parent;
+        }
+        format!("{branch}:{count}")
+    }
+
+    /// Whether a record of a log ends at a position.
+    pub fn is_boundary(&self, place: Place, position: u64) -> bool {
+        let part = self.cut(place, self.count_up_to(place, position));
+        self.end(part) == position
+    }
+
     /// How many records of a log end at or before a position.
     pub fn count_up_to(&self, place: Place, position: u64) -> u32 {
         let mut count = place.count;

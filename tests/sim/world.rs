@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use reconciler::model::SecretRef;
 use reconciler::model::container::{Health, RunState};
 use reconciler::model::plan::EngineOp;
 
@@ -67,6 +68,19 @@ impl Pace {
     };
 }
 
+/// An agent of the host, with a state directory of its own.
+#[derive(Debug, Default)]
+pub struct Inhabitant {
+    /// The passwords in its state directory.
+    pub passwords: Rc<Passwords>,
+    /// Whether its process runs.
+    pub lives: bool,
+    /// Whether nobody starts it.
+    pub is_held: bool,
+    /// Whether it cannot be started, because another one is taking what was its own.
+    pub is_restrained: bool,
+}
+
 /// The host.
 #[derive(Debug)]
 pub struct World {
@@ -88,12 +102,22 @@ pub struct World {
     pub volumes: Vec<Volume>,
     /// Networks, ours and others.
     pub networks: Vec<Network>,
-    /// The passwords that the agent knows.
+    /// The passwords that the agent knows which calls at present.
     pub passwords: Rc<Passwords>,
+    /// All passwords that were ever made, by where they are kept.
+    pub made: BTreeMap<SecretRef, Vec<String>>,
+    /// An image that the engine does not have, and no registry.
+    pub missing_image: Option<String>,
+    /// The agents.
+    pub agents: [Inhabitant; 2],
+    /// The volumes that are claims, by name: their labels.
+    pub claims: BTreeMap<String, BTreeMap<String, String>>,
     /// Calls of an agent that has died since.
     under_way: Vec<UnderWay>,
     /// Until when the engine answers nobody.
     pub engine_down_until: u64,
+    /// Until when everybody on the host waits for a CPU.
+    pub pressed_until: u64,
     /// Containers whose port another program of the host has, and until when: they cannot be started.
     pub ports_taken: BTreeMap<String, u64>,
     /// When the agent hears of what happened on the engine.
@@ -117,6 +141,8 @@ struct UnderWay {
     /// When it will be done.
     due: u64,
     op: EngineOp,
+    /// The passwords of the caller.
+    passwords: Rc<Passwords>,
     /// What the caller knew when it called: what it did is judged by that.
     known: BTreeMap<String, Glimpse>,
 }
@@ -136,7 +162,12 @@ impl World {
             volumes: Vec::new(),
             networks: Vec::new(),
             passwords: Rc::default(),
+            made: BTreeMap::new(),
+            missing_image: None,
+            agents: Default::default(),
+            claims: BTreeMap::new(),
             engine_down_until: 0,
+            pressed_until: 0,
             under_way: Vec::new(),
             ports_taken: BTreeMap::new(),
             news: Vec::new(),
@@ -193,14 +224,22 @@ impl World {
     pub fn postpone(&mut self, op: EngineOp) {
         let due = self.now + self.rng.between((1, 2500));
         let known = self.watch.glimpses.clone();
-        self.under_way.push(UnderWay { due, op, known });
+        let passwords = Rc::clone(&self.passwords);
+        self.under_way.push(UnderWay {
+            due,
+            op,
+            passwords,
+            known,
+        });
     }
 
     /// The engine gets done what it was about.
     fn finish(&mut self) {
         let now = self.now;
         while let Some(at) = self.under_way.iter().position(|call| call.due <= now) {
-            let UnderWay { op, known, .. } = self.under_way.swap_remove(at);
+            let UnderWay {
+                op, known, passwords, ..
+            } = self.under_way.swap_remove(at);
             if self.is_engine_down() {
                 continue;
             }
@@ -211,6 +250,7 @@ impl World {
                 self.watch.overtaken.insert(delivery.container.clone());
             }
             let known_since = std::mem::replace(&mut self.watch.glimpses, known);
+            let passwords = std::mem::replace(&mut self.passwords, passwords);
             // Whoever asked is not there to hear how it went.
             let _ = match &op {
                 EngineOp::CreateNetwork(spec) => {
@@ -220,6 +260,7 @@ impl World {
                 op => self.carry_out(op),
             };
             self.watch.glimpses = known_since;
+            self.passwords = passwords;
         }
     }
 
@@ -274,7 +315,9 @@ impl World {
         else {
             return container.seen.health;
         };
-        let since = process.silent_since.filter(|since| *since <= self.now);
+        let slow_since = (process.slow_until > self.now).then_some(process.slow_since);
+        let since = process.silent_since.into_iter().chain(slow_since).min();
+        let since = since.filter(|since| *since <= self.now);
         match (since, &process.phase) {
             (Some(since), _) if self.now - since >= container.probe_ms => Health::Unhealthy,
             (Some(_), _) => Health::Pending,
@@ -286,6 +329,14 @@ impl World {
     /// A process ends.
     pub fn exit(&mut self, at: usize, code: i64, cause: &str) {
         let now = self.seconds();
+        let replayed = self
+            .data(at)
+            .map(|data| self.wal.end(self.wal.cut(data.place, data.replayed)));
+        if let (Some(data), Some(replayed)) = (self.data_mut(at), replayed)
+            && data.is_standby
+        {
+            data.min_recovery = replayed;
+        }
         let container = &mut self.containers[at];
         if container.process.take().is_none() {
             return;

@@ -1,9 +1,11 @@
 //! How long a step that failed is left alone. Per step, so that one member's trouble keeps nobody else waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::model::plan::{Note, Plan};
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -85,9 +87,61 @@ impl Backoff {
     }
 }
 
+/// How soon a wait that no event ends is looked at first: streaming begins, a lag falls, a slot becomes active.
+const SOON: Duration = Duration::from_millis(100);
+/// How often it is looked at in the end. A resource that nothing wakes is looked at as often anyway.
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// For how long a plan has waited for the same, and how soon it is to be looked at again.
+#[derive(Debug, Default)]
+pub struct Patience {
+    waiting: BTreeSet<String>,
+    looks: u32,
+    was_busy: bool,
+}
+
+impl Patience {
+    /// How soon to look again at what a plan waits for. `None` when it waits for nothing.
+    pub fn next<C>(&mut self, plan: &Plan<C>) -> Option<Duration> {
+        let subjects = plan.notes.iter().filter_map(|note| match note {
+            Note::Waiting { subject, .. } => Some(subject.clone()),
+            Note::Blocked { .. } | Note::NeedsConfirmation { .. } => None,
+        });
+        let waiting: BTreeSet<String> = subjects.collect();
+        let begins = !plan.is_idle() && !self.was_busy;
+        self.looks = if waiting == self.waiting && !begins {
+            self.looks + 1
+        } else {
+            0
+        };
+        (self.waiting, self.was_busy) = (waiting, !plan.is_idle());
+        let pause = SOON.saturating_mul(1 << (self.looks / 4).min(16));
+        (!self.waiting.is_empty() && pause < SELDOM).then_some(pause)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Backoff, FIRST, LONGEST};
+    use super::{Backoff, FIRST, LONGEST, Patience, SOON};
+    use crate::model::plan::Plan;
+
+    #[test]
+    fn what_is_waited_for_is_looked_at_soon_and_then_less_and_less_often() {
+        let mut patience = Patience::default();
+        let mut plan = Plan::<()>::default();
+        assert_eq!(patience.next(&plan), None, "nothing is waited for");
+        plan.wait("replica-1", "it streams, and is 5 B behind");
+        let mut total = std::time::Duration::ZERO;
+        let mut looks = 0;
+        assert_eq!(patience.next(&plan), Some(SOON));
+        while let Some(pause) = patience.next(&plan) {
+            total += pause;
+            looks += 1;
+        }
+        assert!(looks < 30 && total > 60 * SOON, "{looks} looks in {total:?}");
+        plan.wait("replica-2", "it does not stream from master yet");
+        assert_eq!(patience.next(&plan), Some(SOON), "another one is waited for");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_pause_doubles_up_to_a_minute_and_ends_with_success() {

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod lateness;
 pub mod manifests;
 pub mod metrics;
 pub mod peers;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use self::clock::Clock;
+use self::lateness::Lateness;
 use self::metrics::{Metrics, Present};
 use self::peers::Faces;
 use self::queue::Queue;
@@ -35,6 +37,9 @@ use crate::kinds::monitoring::Monitoring;
 use crate::kinds::postgres::Postgres;
 use crate::manifest::diagnostic::Diagnostic;
 use crate::store::{Record, SecretFiles, Store, StoreError};
+
+/// How often the state directory is looked at when nothing else happens.
+const STATE_LOOK: Duration = Duration::from_secs(5);
 
 /// Kind and name of a resource.
 pub type Key = (String, String);
@@ -50,6 +55,8 @@ pub struct Shared<H> {
     pub secrets: Rc<SecretFiles>,
     /// What time it is.
     pub clock: Clock,
+    /// How late this process has been.
+    pub lateness: Lateness,
     /// Whose turn it is.
     pub queue: Queue,
     /// What is counted.
@@ -94,6 +101,7 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
             store,
             secrets,
             clock,
+            lateness: Lateness::default(),
             queue: Queue::default(),
             metrics: Metrics::default(),
             faces: Faces::default(),
@@ -112,9 +120,16 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
         Ok(agent)
     }
 
-    /// Makes passes for whoever's turn it is, for ever.
-    pub async fn run(self: Rc<Self>) {
+    /// Makes passes for whoever's turn it is, until the state directory is lost: then this is why.
+    pub async fn run(self: Rc<Self>) -> String {
+        if self.shared.clock == Clock::Machine {
+            let shared = Rc::clone(&self.shared);
+            tokio::task::spawn_local(async move { shared.lateness.measure().await });
+        }
         loop {
+            if let Err(why) = self.keep_state() {
+                return why;
+            }
             for key in self.shared.queue.start_due() {
                 let runner = self.runners.borrow().get(&key).cloned();
                 let agent = Rc::clone(&self);
@@ -128,8 +143,25 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
                     agent.shared.queue.finished(&key);
                 });
             }
-            self.shared.queue.wait().await;
+            // Without any resource nothing is ever due.
+            let _ = tokio::time::timeout(STATE_LOOK, self.shared.queue.wait()).await;
         }
+    }
+
+    /// Sees to it that the state directory is there, and writes all that is known into it where it is another one.
+    fn keep_state(&self) -> Result<(), String> {
+        let is_new = self.shared.store.mend().map_err(|error| error.to_string())?;
+        if !is_new {
+            return Ok(());
+        }
+        let dir = self.shared.store.dir().display().to_string();
+        warn!("the state directory {dir} was removed or replaced; what is known is written anew");
+        let written = self.shared.secrets.write_back();
+        written.map_err(|error| format!("cannot write passwords into {dir}: {error}"))?;
+        for runner in self.runners() {
+            runner.keep().map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     /// Wakes the resource whose object something happened to; all of them when it is not known whose object it was.
@@ -176,7 +208,9 @@ impl<H: Reads + Writes + std::fmt::Debug + 'static> Agent<H> {
         self.shared.part(key);
         info!(kind = key.0, name = key.1, "deleted");
         // It may be declared again meanwhile.
-        self.rescan();
+        if !self.paths.is_empty() {
+            self.rescan();
+        }
     }
 
     /// The runner of a resource.

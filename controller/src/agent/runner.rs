@@ -11,25 +11,32 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Patience};
 use super::clock::Clock;
 use super::view::ReplyView;
 use super::{Key, Shared};
-use crate::host::{Ask, FailureKind, HostError, Reads, Writes};
+use crate::host::{FailureKind, HostError, Reads, Writes};
 use crate::kinds::peers::Peer;
-use crate::kinds::{Identity, Kind, Look, Request, Scene, teardown};
+use crate::kinds::{Identity, Kind, Look, Request, Scene, undeclared};
 use crate::model::Seen;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::{Status, date_conditions};
 use crate::store::Record;
 
 mod act;
+mod claim;
 mod count;
+mod leave;
 mod news;
 mod run;
 mod told;
+mod uid;
 
+pub use claim::HELD_BY_ANOTHER;
 pub use run::{Declared, Local, Run};
+
+use claim::Standing;
+use uid::random_hex;
 
 /// How often a resource is looked at when nothing wakes it: a dropped slot or a changed role raises no event.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -37,8 +44,6 @@ const RESYNC: Duration = Duration::from_secs(5);
 const DEEP: Duration = Duration::from_secs(60);
 /// How soon to look again when the engine could not be reached.
 const BLIND: Duration = Duration::from_secs(1);
-/// How long a stop may take when a resource is deleted, in seconds.
-const TEARDOWN_GRACE_SECS: i64 = 60;
 
 /// A resource of one kind.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ struct Inner<K: Kind, H> {
     completed: watch::Sender<u64>,
     /// A process has ended: a look that is under way may wait for it.
     interrupt: Notify,
+    /// How late the agent had been, all in all, at the last look.
+    late: Cell<Duration>,
 }
 
 #[derive(Debug)]
@@ -78,6 +85,12 @@ struct State<K: Kind> {
     /// Those of them that are under way.
     common_under_way: usize,
     backoff: Backoff,
+    /// For how long the plan has waited for the same.
+    patience: Patience,
+    /// Whether this agent may act on it.
+    standing: Standing,
+    /// Whether this process has held its claim.
+    has_held: bool,
     looked_deep: Option<Instant>,
     /// Since when nobody accepts writes, while another member takes over.
     writes_stopped: Option<Instant>,
@@ -118,6 +131,9 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             common: 0,
             common_under_way: 0,
             backoff: Backoff::default(),
+            patience: Patience::default(),
+            standing: Standing::default(),
+            has_held: false,
             looked_deep: None,
             writes_stopped: None,
             is_dirty: false,
@@ -131,6 +147,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Runner<K, H> {
             started: Cell::new(0),
             completed: watch::Sender::new(0),
             interrupt: Notify::new(),
+            late: Cell::new(Duration::ZERO),
         }))
     }
 }
@@ -175,6 +192,10 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
 
     async fn look_and_act(self: &Rc<Self>) -> Result<(), HostError> {
         self.find_uid().await?;
+        if !self.stand().await? {
+            self.forget_anothers();
+            return Ok(());
+        }
         if self.state.borrow().record.deleting.is_some() {
             return self.tear_down().await;
         }
@@ -190,108 +211,76 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         };
         let now = || self.shared.clock.now();
         let peers = self.shared.others(&self.key);
+        let late_secs = self.shared.lateness.since(&self.late);
         let look = || {
             let look = Look {
                 deep,
                 now: now(),
+                late_secs,
                 peers: &peers,
             };
             K::observe(&self.shared.host, &wanted, &memory, &before, look)
         };
         // A look may wait for a server that is just going down; the news of its end is better than its silence. Once is
         // enough: whoever is interrupted all the time sees nothing.
+        let mut begin = Instant::now();
         let observed = tokio::select! {
             biased;
             observed = look() => observed?,
-            () = self.interrupt.notified() => look().await?,
-        };
-        let plan = {
-            let mut state = self.state.borrow_mut();
-            state.observed = Rc::new(observed);
-            state.blind = None;
-            if deep {
-                state.looked_deep = Some(Instant::now());
+            () = self.interrupt.notified() => {
+                begin = Instant::now();
+                look().await?
             }
-            // The memory and the spec may have changed while we looked; what is decided is decided on the newest.
-            let Ok(wanted) = state.wanted.clone() else {
-                return Ok(());
-            };
-            let observed = Rc::clone(&state.observed);
-            let scene = Scene::<K> {
-                wanted: &wanted,
-                observed: &observed,
-                memory: &state.memory,
-                now: self.shared.clock.now(),
-            };
-            let plan = K::plan(&scene);
-            let status = K::status(&scene, &plan);
-            let face = K::face(&scene, &status);
-            let planned: BTreeSet<String> = plan.actions().map(act::step).collect();
-            state.backoff.retain(|step| planned.contains(step));
-            state.tell(status);
-            state.plan = plan.clone();
-            self.shared.show(&self.key, face);
-            plan
         };
-        if let Some(delay) = plan.look_again {
-            self.shared.queue.wake(&self.key, delay);
+        if !self.claim_seen(K::objects(&observed).claim.as_ref(), begin) {
+            return Ok(());
         }
-        self.act(plan);
+        if let Some(plan) = self.decide(observed, deep)? {
+            let soon = self.state.borrow_mut().patience.next(&plan);
+            if let Some(delay) = plan.look_again.or(soon) {
+                self.shared.queue.wake(&self.key, delay);
+            }
+            self.act(plan);
+        }
         Ok(())
     }
 
-    /// A resource of this name may have objects already: from before the state directory was lost.
-    async fn find_uid(&self) -> Result<(), HostError> {
-        if !self.state.borrow().record.uid.is_empty() {
-            return Ok(());
-        }
-        let owners = self.shared.host.owners().await?;
-        let mut uids = owners
-            .iter()
-            .filter(|o| o.kind == self.key.0 && o.name == self.key.1)
-            .map(|o| &o.uid);
-        let uid = match (uids.next(), uids.next()) {
-            (Some(uid), None) => uid.clone(),
-            (None, _) => new_uid()?,
-            (Some(one), Some(other)) => {
-                let why = format!(
-                    "objects of two resources of this name exist, with the uids {one} and {other}; \
-                     remove those that you do not need (label dev.reconciler.uid)"
-                );
-                return Err(HostError::new(
-                    FailureKind::Conflict,
-                    "tell which objects belong to it",
-                    why,
-                ));
-            }
-        };
+    /// What is to be done after what was seen, which is told too; nothing of what is not there to be planned for.
+    fn decide(&self, observed: K::Observed, deep: bool) -> Result<Option<Plan<K::Change>>, HostError> {
         let mut state = self.state.borrow_mut();
-        state.record.uid = uid;
-        state.wanted = wanted::<K>(&state.record);
-        // The uid is on disk before the first object carries it.
-        self.save(&mut state)
-    }
-
-    async fn tear_down(self: &Rc<Self>) -> Result<(), HostError> {
-        let ask = Ask {
-            uid: self.state.borrow().record.uid.clone(),
-            ..Ask::default()
-        };
-        self.state.borrow_mut().begin_look();
-        let objects = self.shared.host.objects(&ask).await?;
-        let mut state = self.state.borrow_mut();
-        let purge_data = state.record.deleting.is_some_and(|d| d.purge_data);
-        let plan = teardown::plan(&objects, purge_data, TEARDOWN_GRACE_SECS);
-        if plan.is_idle() && state.busy.is_empty() {
-            if purge_data && let Err(error) = self.shared.secrets.purge(&self.key.0, &self.key.1) {
-                warn!(%error, "generated passwords stay");
-            }
-            state.is_gone = true;
-            return Ok(());
+        state.observed = Rc::new(observed);
+        state.blind = None;
+        if deep {
+            state.looked_deep = Some(Instant::now());
         }
-        drop(state);
-        self.act(plan);
-        Ok(())
+        // The memory and the spec may have changed while we looked; what is decided is decided on the newest.
+        let Ok(wanted) = state.wanted.clone() else {
+            return Ok(None);
+        };
+        let observed = Rc::clone(&state.observed);
+        let is_declared = state.declared != Declared::Orphaned;
+        if !is_declared && self.forget_unborn(&mut state, K::objects(&observed))? {
+            return Ok(None);
+        }
+        let scene = Scene::<K> {
+            wanted: &wanted,
+            observed: &observed,
+            memory: &state.memory,
+            now: self.shared.clock.now(),
+            is_declared,
+        };
+        let mut plan = K::plan(&scene);
+        if let Some(kept) = state.record.kept.as_ref().filter(|_| !is_declared) {
+            plan = undeclared::restrain(plan, &self.key.1, kept, K::begins);
+        }
+        let status = K::status(&scene, &plan);
+        let face = K::face(&scene, &status);
+        let planned: BTreeSet<String> = plan.actions().map(act::step).collect();
+        state.backoff.retain(|step| planned.contains(step));
+        state.tell(status);
+        state.plan = plan.clone();
+        self.shared.show(&self.key, face);
+        Ok(Some(plan))
     }
 
     fn save(&self, state: &mut State<K>) -> Result<(), HostError> {
@@ -309,7 +298,8 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
     fn save_news(&self, at_once: bool) {
         let mut state = self.state.borrow_mut();
         let lately = state.saved.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
-        if !state.is_dirty || state.record.uid.is_empty() || state.is_gone || (lately && !at_once) {
+        let is_lost = !self.shared.store.has(&self.key.0, &self.key.1);
+        if !(state.is_dirty || is_lost) || state.record.uid.is_empty() || state.is_gone || (lately && !at_once) {
             return;
         }
         if let Err(error) = self.save(&mut state) {
@@ -341,6 +331,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             observed: &state.observed,
             memory: &state.memory,
             now: self.shared.clock.now(),
+            is_declared: state.declared != Declared::Orphaned,
         }))
     }
 
@@ -354,6 +345,9 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         {
             let state = self.state.borrow();
             let dry_run = matches!(request, Request::Promote { dry_run: true, .. });
+            if let Some(why) = state.refusal() {
+                return refused(why.to_owned());
+            }
             if let Some(error) = &state.blind {
                 return refused(format!("nothing is known of it at present: {error}"));
             }
@@ -379,11 +373,4 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             last_operation,
         }
     }
-}
-
-/// A random uid: 64 bits in hexadecimal.
-fn new_uid() -> Result<String, HostError> {
-    let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes).map_err(|e| HostError::new(FailureKind::Other, "make a uid", e.to_string()))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::error::{CommandError, Exit, failed};
+use crate::agent::runner::HELD_BY_ANOTHER;
 use crate::agent::view::{Overview, ReplyView, ResourceView};
 use crate::kinds;
+use crate::model::status::READY;
 use crate::server::{Refusal, SOCKET};
 
 /// The agent of a state directory.
@@ -85,6 +87,11 @@ impl Client {
                     .filter(|r| cluster.is_none_or(|wanted| r.name == wanted))
                     .flat_map(|r| r.status.members.iter().map(|m| m.name.clone()))
                     .collect();
+                let is_meant = |r: &&ResourceView| cluster.is_none_or(|wanted| r.name == wanted);
+                let held = resources.iter().filter(is_meant).find_map(refusal);
+                if let Some(refusal) = held {
+                    return Err(CommandError::new(Exit::Refused, refusal));
+                }
                 let message = format!("there is no member {member}");
                 Err(CommandError::new(Exit::Invalid, message).hint(format!("the members are {}", names.join(", "))))
             }
@@ -101,6 +108,11 @@ impl Client {
     pub async fn tell(&self, resource: &ResourceView, verb: &str) -> Result<(), CommandError> {
         let _: serde_json::Value = self.call("POST", &path(resource, verb), Vec::new()).await?;
         Ok(())
+    }
+
+    /// Does something to a resource that answers with something.
+    pub async fn ask<T: DeserializeOwned>(&self, resource: &ResourceView, verb: &str) -> Result<T, CommandError> {
+        self.call("POST", &path(resource, verb), Vec::new()).await
     }
 
     /// Reads a document.
@@ -145,6 +157,12 @@ impl Client {
         CommandError::new(Exit::Unreachable, message)
             .hint("start it with `reconciler run -f MANIFESTS`, or name its --state-dir")
     }
+}
+
+/// Why this agent does nothing to a resource, if another one has it.
+pub fn refusal(resource: &ResourceView) -> Option<String> {
+    let ready = resource.status.condition(READY)?;
+    (ready.reason == HELD_BY_ANOTHER).then(|| ready.message.clone())
 }
 
 fn path(resource: &ResourceView, verb: &str) -> String {

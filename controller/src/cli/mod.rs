@@ -14,6 +14,7 @@ pub mod reseed;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod take_over;
 pub mod validate;
 pub mod volumes;
 pub mod wait;
@@ -137,6 +138,8 @@ pub enum Command {
     Reseed(reseed::Reseed),
     /// List the volumes and what becomes of those that are not used any more
     Volumes(volumes::Volumes),
+    /// Look after a resource that another agent has looked after, which does not run any more
+    TakeOver(take_over::TakeOver),
     /// Leave a resource alone until it is resumed
     Pause {
         /// The resource
@@ -280,6 +283,7 @@ pub async fn dispatch(arguments: Arguments) -> CommandResult {
         Command::Promote(ask) => promote::promote(client, &ask).await,
         Command::Reseed(ask) => reseed::reseed(client, &ask).await,
         Command::Volumes(ask) => volumes::volumes(client, &state_dir, &ask).await,
+        Command::TakeOver(ask) => take_over::take_over(client, &ask).await,
         Command::Pause { name } => manage::pause(client, &name, true).await,
         Command::Resume { name } => manage::pause(client, &name, false).await,
         Command::Restart { what, cluster, timeout } => {

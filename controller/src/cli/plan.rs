@@ -11,12 +11,13 @@ use super::validate;
 use crate::agent::clock::Clock;
 use crate::agent::view::PlanView;
 use crate::host::real::RealHost;
-use crate::host::{EngineRead, FailureKind, HostError, Secrets};
+use crate::host::{AgentRead, EngineRead, FailureKind, HostError, Secrets};
 use crate::kinds::monitoring::Monitoring;
 use crate::kinds::peers::{Peer, Peers};
 use crate::kinds::postgres::Postgres;
 use crate::kinds::{Identity, Kind, Look, Scene};
 use crate::manifest::load::Document;
+use crate::model::claim::{self, Claim, Claimant, Liveness};
 use crate::model::{SecretRef, Seen};
 use crate::store::{self, Record, SecretFiles};
 
@@ -77,6 +78,7 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
     let host = RealHost::connect(secrets).map_err(failed)?;
     let records = store::look(state_dir).map_err(failed)?;
     let owners = host.owners().await.map_err(failed)?;
+    let me = store::identity(state_dir);
     let mut plans = Vec::new();
     let mut peers = Peers::default();
     for document in documents {
@@ -89,6 +91,10 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
         let uid = record.map(|r| &r.uid).or(owner.map(|o| &o.uid)).cloned();
         // No object carries this one: nothing of the resource exists.
         let uid = uid.unwrap_or_else(|| "none".to_owned());
+        if let Some(held) = held_by_another(&host, &me, document).await? {
+            plans.push(held);
+            continue;
+        }
         let plan = match document.kind.as_str() {
             Postgres::NAME => one::<Postgres>(&host, document, (record, uid), &mut peers).await?,
             Monitoring::NAME => one::<Monitoring>(&host, document, (record, uid), &mut peers).await?,
@@ -97,6 +103,35 @@ async fn local(state_dir: &Path, documents: &[Document]) -> Result<Vec<PlanView>
         plans.push(plan);
     }
     Ok(plans)
+}
+
+/// What is to be said instead of a plan where another agent has the resource.
+async fn held_by_another(
+    host: &RealHost,
+    me: &Claimant,
+    document: &Document,
+) -> Result<Option<PlanView>, CommandError> {
+    let me = Claimant {
+        container: host.own_container().await.unwrap_or_default(),
+        ..me.clone()
+    };
+    let name = claim::volume_name(&document.kind, &document.name);
+    let found = host.volume_labels(&name).await.map_err(failed)?;
+    let claim = found.as_ref().and_then(Claim::read);
+    let Some(claim) = claim.filter(|claim| !me.is(&claim.holder)) else {
+        return Ok(None);
+    };
+    let (liveness, _) = host.agent(&me, &claim, (&document.kind, &document.name)).await;
+    if liveness == Liveness::Gone {
+        return Ok(None);
+    }
+    let why = format!("{} has it; name its --state-dir", claim.holder.shown());
+    Ok(Some(PlanView {
+        kind: document.kind.clone(),
+        name: document.name.clone(),
+        steps: Vec::new(),
+        notes: vec![format!("{}: blocked, {why}", document.name)],
+    }))
 }
 
 async fn one<K: Kind>(
@@ -126,6 +161,7 @@ async fn one<K: Kind>(
         Look {
             deep: true,
             now: Clock::Machine.now(),
+            late_secs: 0,
             peers,
         },
     )
@@ -136,6 +172,7 @@ async fn one<K: Kind>(
         observed: &observed,
         memory: &memory,
         now: Clock::Machine.now(),
+        is_declared: true,
     };
     let plan = K::plan(&scene);
     let face = K::face(&scene, &K::status(&scene, &plan));
@@ -149,7 +186,7 @@ async fn one<K: Kind>(
     Ok(PlanView {
         kind: document.kind.clone(),
         name: document.name.clone(),
-        steps: plan.actions().map(ToString::to_string).collect(),
+        steps: plan.differences().map(ToString::to_string).collect(),
         notes: plan.notes.iter().map(ToString::to_string).collect(),
     })
 }

@@ -70,7 +70,7 @@ pub async fn promote(client: &Client, ask: &Promote) -> CommandResult {
     match resource.status.last_operation.filter(|o| o.id > reply.last_operation) {
         Some(ended) if !ended.succeeded => Err(CommandError::new(
             Exit::Failed,
-            format!("not promoted, the old primary serves on: {}", ended.message),
+            format!("not promoted: {}", ended.message),
         )),
         Some(ended) => print(&format!("{}; every replica follows it", ended.message)),
         None => Ok(()),

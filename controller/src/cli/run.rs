@@ -21,7 +21,7 @@ use crate::host::docker::Docker;
 use crate::host::real::RealHost;
 use crate::server;
 use crate::server::metrics::Listeners;
-use crate::store::{SecretFiles, Store, used_by};
+use crate::store::{Store, used_by};
 
 /// Runs the agent until it is told to stop.
 pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>, metrics: Option<SocketAddr>) -> CommandResult {
@@ -35,7 +35,7 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>, metrics: Option<Sock
             format!("there is no {}", names.join(", ")),
         ));
     }
-    let secrets = Rc::new(SecretFiles::new(state_dir));
+    let secrets = Rc::new(store.secrets());
     for text in secrets.move_in(&used_by(&records)) {
         warn!("{text}");
     }
@@ -71,7 +71,10 @@ pub async fn run(state_dir: &Path, manifests: Vec<PathBuf>, metrics: Option<Sock
             let why = result.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
             Err(failed(format!("cannot listen on {}: {why}", socket_dir.join(server::SOCKET).display())))
         }
-        () = Rc::clone(&agent).run() => Ok(()),
+        why = Rc::clone(&agent).run() => {
+            let message = format!("the state directory is lost: {why}");
+            Err(failed(message).hint("nothing is done without it, and the containers keep running; put it right and start the agent again"))
+        }
         () = Rc::clone(&agent).watch() => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = terminate.recv() => Ok(()),

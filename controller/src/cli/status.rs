@@ -6,7 +6,7 @@ use super::client::{Client, pick};
 use super::error::{CommandError, CommandResult, Exit};
 use super::output::{Format, age, bytes, print, print_for_scripts, table};
 use crate::agent::view::{Overview, ResourceView};
-use crate::model::status::{MemberStatus, READY, Truth};
+use crate::model::status::{MemberStatus, READY, SlotStatus, Truth};
 
 /// Prints the status of one resource, or of all.
 pub async fn status(client: &Client, name: Option<&str>, format: Format) -> CommandResult {
@@ -57,6 +57,11 @@ pub fn describe_status(resource: &ResourceView) -> String {
     if !status.members.is_empty() {
         let _ = writeln!(text, "{}\n", members(&status.members));
     }
+    // Members' own slots go without saying.
+    let others: Vec<&SlotStatus> = status.slots.iter().filter(|slot| !slot.is_own).collect();
+    if !others.is_empty() {
+        let _ = writeln!(text, "{}\n", slots(&others));
+    }
     if let Some(operation) = &status.operation {
         let _ = writeln!(text, "  in progress: {operation}");
     }
@@ -86,6 +91,35 @@ fn members(members: &[MemberStatus]) -> String {
         &["MEMBER", "ROLE", "STATE", "ADDRESS"],
         members.iter().map(|member| short(row(member))).collect(),
     )
+}
+
+fn slots(slots: &[&SlotStatus]) -> String {
+    let row = |slot: &&SlotStatus| {
+        let state = match slot {
+            slot if !slot.invalidation.is_empty() => format!("invalid: {}", slot.invalidation),
+            slot if slot.synced && slot.temporary => "copy, not whole yet".to_owned(),
+            slot if slot.synced && slot.active => "in use".to_owned(),
+            slot if slot.synced => "copy".to_owned(),
+            slot if slot.active => "in use".to_owned(),
+            _ => "not in use".to_owned(),
+        };
+        let database = match slot.database.as_str() {
+            "" => "-",
+            database => database,
+        };
+        let failover = if slot.failover { "yes" } else { "-" };
+        vec![
+            slot.name.clone(),
+            slot.member.clone(),
+            slot.kind.clone(),
+            database.to_owned(),
+            failover.to_owned(),
+            state,
+            bytes(slot.held_bytes),
+        ]
+    };
+    let header = ["SLOT", "MEMBER", "TYPE", "DATABASE", "FAILOVER", "STATE", "HOLDS"];
+    table(&header, slots.iter().map(row).collect())
 }
 
 fn row(member: &MemberStatus) -> Vec<String> {

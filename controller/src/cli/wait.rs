@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::Client;
+use super::client::{Client, refusal};
 use super::error::{CommandError, CommandResult, Exit};
 use super::output::print;
 use crate::agent::view::ResourceView;
 use crate::model::status::{READY, Status, Truth};
 
 const POLL: Duration = Duration::from_millis(100);
+/// A refusal of this age will not go away by itself: a claim that was just taken over has been seen by then.
+const REFUSAL_COUNTS: Duration = Duration::from_secs(2);
 
 /// Waits until a condition of a resource holds, and prints what is going on meanwhile.
 pub async fn wait(client: &Client, name: Option<&str>, condition: &str, limit: Duration) -> CommandResult {
@@ -49,6 +51,9 @@ pub async fn until(
         if now != said {
             print(&format!("  {:>5.1} s  {now}", begin.elapsed().as_secs_f32()))?;
             said = now;
+        }
+        if let Some(refusal) = refusal(&resource).filter(|_| begin.elapsed() > REFUSAL_COUNTS) {
+            return Err(CommandError::new(Exit::Refused, refusal));
         }
         if begin.elapsed() > limit {
             let message = format!(

@@ -4,6 +4,7 @@
 pub mod files;
 mod ground;
 pub mod names;
+pub mod namesakes;
 pub mod occupied;
 mod piece;
 

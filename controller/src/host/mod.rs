@@ -1,6 +1,7 @@
 //! Ports to the outside. The only rooms that name the Docker, PostgreSQL and file crates; reads and writes are separate
 //! traits, so that the compiler keeps observing from writing. No decision lives here.
 
+pub mod agents;
 pub mod docker;
 pub mod grafana;
 pub mod http;
@@ -13,11 +14,14 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::model::container::{Objects, ProcessState};
+pub use self::agents::{AgentRead, Restraint};
+use crate::model::container::Objects;
 use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
 use crate::model::holder::Holder;
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
+use crate::model::process::Vitals;
+use crate::model::wal::{LogQuestion, Proof};
 use crate::model::{SecretRef, Seen};
 
 /// What to list of the engine.
@@ -43,17 +47,40 @@ pub trait EngineRead {
     async fn owners(&self) -> Result<Vec<Owner>, HostError>;
     /// The containers whose processes may touch volumes, by name or through a directory of the host, whoever's they are.
     async fn holders(&self, volumes: &[String]) -> Seen<Vec<Holder>>;
+    /// The labels of a volume; `None` if there is none of that name. An error means that nothing is known.
+    async fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError>;
     /// A file of a container, running or not; at most 1 MiB.
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>>;
+    /// A part of a file of a container, running or not; less where the file ends before. Without the engine's help it costs
+    /// no more than that part.
+    async fn read_part(&self, container: &str, path: &str, offset: u64, length: u64) -> Seen<Vec<u8>> {
+        let _ = (offset, length);
+        Seen::Unknown(format!("{path} of {container} cannot be seen"))
+    }
+
+    /// What the write-ahead log of a PostgreSQL that does not run says of a mark. Absent when there is no such log.
+    async fn log(&self, container: &str, question: &LogQuestion) -> Seen<Proof> {
+        let read = async |path: &str, offset, length| {
+            let path = format!("{}/{path}", question.pgdata);
+            self.read_part(container, &path, offset, length).await
+        };
+        postgres::wal::prove(question, read).await
+    }
+
     /// All files below a directory of a container, running or not, by their paths below it; at most 8 MiB.
     async fn read_files(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
         Seen::Unknown(format!("{directory} of {container} cannot be seen"))
     }
 
+    /// The symbolic links in a directory of a container, running or not, with what they lead to.
+    async fn links(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, String>> {
+        Seen::Unknown(format!("{directory} of {container} cannot be seen"))
+    }
+
     /// The last lines of a container's log.
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String>;
-    /// What the main process of a running container is doing. Costs as much as a look into the container.
-    async fn process(&self, container: &str) -> Seen<ProcessState> {
+    /// What the processes of a running container are doing. Costs more than a look at the container.
+    async fn process(&self, container: &str) -> Seen<Vitals> {
         Seen::Unknown(format!("the processes of {container} cannot be seen"))
     }
 
@@ -136,10 +163,16 @@ pub trait GrafanaWrite {
 
 /// Fetches the bytes of secrets at the moment of use.
 pub trait Secrets {
-    /// The secret's bytes; a generated one is made and kept at its first use.
+    /// The secret's bytes; an error if it does not exist. Using one makes none.
     fn reveal(&self, secret: &SecretRef) -> Result<String, HostError>;
     /// The secret's bytes, if it exists; makes none.
     fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError>;
+    /// The secret's bytes; a generated one is made and kept if there is none. Only for what does not exist yet, such as a role
+    /// that is being created: a second password would lock those out who have the first.
+    fn make(&self, secret: &SecretRef) -> Result<String, HostError> {
+        self.reveal(secret)
+    }
+
     /// Keeps a generated secret that was found again.
     fn keep(&self, secret: &SecretRef, value: &str) -> Result<(), HostError> {
         let _ = value;
@@ -152,8 +185,8 @@ pub trait Secrets {
 }
 
 /// All that observing needs.
-pub trait Reads: EngineRead + PostgresRead + WebRead + GrafanaRead + Doors {}
-impl<T: EngineRead + PostgresRead + WebRead + GrafanaRead + Doors> Reads for T {}
+pub trait Reads: EngineRead + PostgresRead + WebRead + GrafanaRead + AgentRead + Doors {}
+impl<T: EngineRead + PostgresRead + WebRead + GrafanaRead + AgentRead + Doors> Reads for T {}
 
 /// All that executing needs.
 pub trait Writes: EngineWrite + PostgresWrite + GrafanaWrite + Doors {}

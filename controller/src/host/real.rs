@@ -17,11 +17,12 @@ use super::{
     PostgresWrite, Secrets, WebRead,
 };
 use crate::model::Seen;
-use crate::model::container::{Objects, ProcessState};
+use crate::model::container::Objects;
 use crate::model::grafana::{GrafanaOp, GrafanaQuestion, GrafanaSeen, GrafanaTarget};
 use crate::model::holder::Holder;
 use crate::model::plan::{EngineOp, SqlTarget};
 use crate::model::postgres::{PgQuestion, Server, SqlOp};
+use crate::model::process::Vitals;
 use crate::server::metrics::Listeners;
 
 /// How long a program beside us may take to answer.
@@ -74,19 +75,31 @@ impl EngineRead for RealHost {
         self.docker.holders(volumes).await
     }
 
+    async fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+        self.docker.volume_labels(name).await
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         self.docker.read_file(container, path).await
+    }
+
+    async fn read_part(&self, container: &str, path: &str, offset: u64, length: u64) -> Seen<Vec<u8>> {
+        self.docker.read_part(container, path, offset, length).await
     }
 
     async fn read_files(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
         self.docker.read_files(container, directory).await
     }
 
+    async fn links(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, String>> {
+        self.docker.links(container, directory).await
+    }
+
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         self.docker.log_tail(container, lines).await
     }
 
-    async fn process(&self, container: &str) -> Seen<ProcessState> {
+    async fn process(&self, container: &str) -> Seen<Vitals> {
         self.docker.process(container).await
     }
 

@@ -8,6 +8,7 @@ pub mod peers;
 pub mod postgres;
 pub mod problems;
 pub mod teardown;
+pub mod undeclared;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,7 @@ use self::peers::{Face, Peers};
 use crate::host::{HostError, Reads};
 use crate::manifest::load::KindSchema;
 use crate::model::SecretRef;
+use crate::model::container::Objects;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::Status;
 
@@ -42,6 +44,8 @@ pub struct Look<'a> {
     pub deep: bool,
     /// Seconds since the epoch.
     pub now: i64,
+    /// Seconds since the last look in which this process itself got no time: the silence of others means nothing then.
+    pub late_secs: i64,
     /// The other resources.
     pub peers: &'a Peers,
 }
@@ -57,6 +61,8 @@ pub struct Scene<'a, K: Kind + ?Sized> {
     pub memory: &'a K::Memory,
     /// Seconds since the epoch.
     pub now: i64,
+    /// Whether a manifest declares it. Else nothing of it is to be other than it is.
+    pub is_declared: bool,
 }
 
 /// What somebody asks of a resource beyond its manifest.
@@ -204,6 +210,10 @@ pub trait Kind: Debug + 'static {
         before: &Self::Observed,
         look: Look<'_>,
     ) -> impl Future<Output = Result<Self::Observed, HostError>>;
+    /// What was seen of its objects.
+    fn objects(observed: &Self::Observed) -> &Objects;
+    /// The labels that its objects carry, whatever they are.
+    fn labels(wanted: &Self::Wanted) -> BTreeMap<String, String>;
     /// Works out what to do next.
     fn plan(scene: &Scene<'_, Self>) -> Plan<Self::Change>;
     /// What is to be remembered when a step failed, if anything.
@@ -214,11 +224,20 @@ pub trait Kind: Debug + 'static {
     fn apply(memory: &mut Self::Memory, change: &Self::Change);
     /// Whether a change is worth an event.
     fn is_news(change: &Self::Change) -> bool;
+    /// Whether something new begins with a change, which a resource that no manifest declares is not to get.
+    fn begins(change: &Self::Change) -> bool;
+    /// Whether it is remembered to have data: whoever lost that is not as one that never had any.
+    fn has_data(memory: &Self::Memory) -> bool;
     /// What to tell the user.
     fn status(scene: &Scene<'_, Self>, plan: &Plan<Self::Change>) -> Status;
     /// What a change means for those who count.
     fn milestone(change: &Self::Change) -> Option<Milestone<'_>> {
         let _ = change;
+        None
+    }
+    /// Why its containers cannot be removed and its data kept, if that is so.
+    fn holds(scene: &Scene<'_, Self>) -> Option<String> {
+        let _ = scene;
         None
     }
     /// What it shows to others.

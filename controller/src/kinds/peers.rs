@@ -30,6 +30,10 @@ pub struct Face {
     pub members: Vec<FaceMember>,
     /// Where statements that write go; nothing while no member takes any.
     pub writer: Option<SqlTarget>,
+    /// Whether one of its members was started a moment ago and does not serve yet.
+    pub is_mending: bool,
+    /// Whether one of its members is known to be dead.
+    pub has_dead: bool,
 }
 
 /// A member, as others see it.

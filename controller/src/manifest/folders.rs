@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Finding, Position, Span};
@@ -21,6 +23,8 @@ pub struct Folder {
     pub path: &'static [&'static str],
     /// How the names of its files end; others are not looked at.
     pub endings: &'static [&'static str],
+    /// How the names of those end that are no text: they are kept as base64.
+    pub packed: &'static [&'static str],
     /// What is wrong with a file, if anything.
     pub check: fn(name: &str, text: &str) -> Option<Complaint>,
     /// What a file defines, each as a user would call it, such as "the uid orders": no two files may define the same.
@@ -85,7 +89,12 @@ fn read_one(folder: &Folder, directory: &Path, budget_bytes: &mut u64, found: &m
     for path in paths {
         let file = path.display().to_string();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match files::read(&path, budget_bytes).and_then(|bytes| text::decode(&bytes)) {
+        let is_packed = folder.packed.iter().any(|ending| name.ends_with(ending));
+        let decode = |bytes: Vec<u8>| match is_packed {
+            true => Ok(STANDARD.encode(bytes)),
+            false => text::decode(&bytes),
+        };
+        match files::read(&path, budget_bytes).and_then(decode) {
             Ok(text) => {
                 let wrong = (folder.check)(&name, &text);
                 let wrong = wrong.or_else(|| twice((folder.defines)(&name, &text), &name, &mut defined));

@@ -18,7 +18,7 @@ pub mod folders;
 pub mod load;
 pub mod quantity;
 mod scalar;
-mod suggest;
+pub mod suggest;
 mod syntax;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test ends where it fails")]

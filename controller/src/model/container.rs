@@ -120,6 +120,8 @@ pub struct Placeholder {
     pub token: String,
     /// What it is replaced with.
     pub secret: SecretRef,
+    /// Whether it is made if there is none yet: only where nobody can have it.
+    pub make: bool,
     /// How it is written there.
     pub escape: Escape,
 }
@@ -209,15 +211,6 @@ pub enum RunState {
     Between,
 }
 
-/// What the kernel says of a container's main process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ProcessState {
-    /// It runs, or waits for something.
-    Alive,
-    /// A signal stopped it, and only another wakes it.
-    Stopped,
-}
-
 /// What the engine's health check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {
@@ -297,6 +290,12 @@ pub struct Objects {
     pub holders: Seen<Vec<Holder>>,
     /// Volumes that carry the resource's uid.
     pub volumes: Vec<NamedObserved>,
+    /// The ports of the host that each container has for itself when it runs, by its name.
+    #[serde(default)]
+    pub published: BTreeMap<String, Vec<u16>>,
+    /// The volume that is the resource's claim. It is not among the others.
+    #[serde(default)]
+    pub claim: Option<NamedObserved>,
     /// Networks that carry the resource's uid, one of each name.
     pub networks: Vec<NamedObserved>,
     /// Those of them that share their name with another one of ours, the oldest first; none on a healthy host.

@@ -17,6 +17,8 @@ pub const SPEC_HASH: &str = "dev.reconciler.spec-hash";
 pub const GENERATION: &str = "dev.reconciler.generation";
 /// The major version of PostgreSQL that initialised a volume.
 pub const POSTGRES_MAJOR: &str = "dev.reconciler.postgres-major";
+/// The number of a claim; only the volume that is a resource's claim carries it.
+pub const CLAIM: &str = "dev.reconciler.claim";
 /// The labels of an object of a resource: the users' own, and ours.
 pub fn of(
     (kind, name, uid): (&str, &str, &str),

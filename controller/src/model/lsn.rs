@@ -14,6 +14,16 @@ impl Lsn {
     pub fn bytes_past(self, other: Lsn) -> u64 {
         self.0.saturating_sub(other.0)
     }
+
+    /// Whether nothing lies between the end of a record, which is here, and `record`, which begins another: at most the header
+    /// of a page, which is longer on the first page of a segment (PostgreSQL's `xlog_internal.h`).
+    pub fn begins_next_record(self, record: Lsn) -> bool {
+        const PAGE_BYTES: u64 = 8192;
+        const HEADERS: [u64; 2] = [24, 40];
+        let between = record.0.checked_sub(self.0);
+        let is_new_page = self.0.is_multiple_of(PAGE_BYTES);
+        between.is_some_and(|between| between == 0 || is_new_page && HEADERS.contains(&between))
+    }
 }
 
 impl fmt::Display for Lsn {
@@ -58,6 +68,16 @@ mod tests {
         assert_eq!(lsn, Lsn(0x16_B374_D848));
         assert_eq!(lsn.to_string(), "16/B374D848");
         assert!("16".parse::<Lsn>().is_err());
+    }
+
+    #[test]
+    fn between_two_records_lies_nothing_but_a_pages_header() {
+        assert!(Lsn(0x500).begins_next_record(Lsn(0x500)));
+        assert!(!Lsn(0x500).begins_next_record(Lsn(0x518)));
+        assert!(!Lsn(0x500).begins_next_record(Lsn(0x4F8)));
+        assert!(Lsn(0x2000).begins_next_record(Lsn(0x2018)));
+        assert!(Lsn(0x100_0000).begins_next_record(Lsn(0x100_0028)));
+        assert!(!Lsn(0x2000).begins_next_record(Lsn(0x2020)));
         assert!("1/123456789".parse::<Lsn>().is_err());
     }
 

@@ -81,13 +81,9 @@ pub enum EngineOp {
         /// The new limits.
         limits: Limits,
     },
-    /// Has the server's own program read a configuration file without putting it in force; fails with its complaint.
-    CheckConfig {
-        /// The container.
-        container: String,
-        /// The file's text.
-        text: String,
-    },
+    /// Has the server's own program come as far as the data with a configuration, without putting it in force; fails with its
+    /// complaint.
+    CheckConfig(ConfigCheck),
     /// Puts files aside in a running container and has a program of its image look at them; fails with its complaint.
     CheckFiles(FileCheck),
     /// Removes files in a running container; those that are not there are gone already.
@@ -106,11 +102,12 @@ pub enum EngineOp {
         /// The password.
         password: SecretRef,
     },
-    /// Takes passwords that nobody knows any more from a container's password file.
+    /// Takes passwords that nobody knows any more from whichever container has them. Of one that is in none of them, all of
+    /// which could be read, nobody is known to have it: it is made anew.
     RecoverPasswords {
-        /// The container, running or not.
-        container: String,
-        /// The password file in it.
+        /// The containers, running or not.
+        containers: Vec<String>,
+        /// The file in each: libpq's password file, or one that holds nothing but the password.
         path: String,
         /// The roles, and where their passwords are kept.
         passwords: BTreeMap<String, SecretRef>,
@@ -118,6 +115,13 @@ pub enum EngineOp {
     /// Makes a primary of a standby through the socket inside the container, for when no password fits any more: a new
     /// one can only be set on a primary.
     PromoteInside(String),
+    /// Ends the WAL senders of a server that is shutting down, which no SQL reaches any more.
+    EndSenders {
+        /// The container.
+        container: String,
+        /// The address of the one receiver whose sender is left alone; empty for none.
+        spared: String,
+    },
     /// Sets a role's password through the socket inside the container, for when no password fits any more.
     ResetPassword {
         /// The container.
@@ -127,6 +131,21 @@ pub enum EngineOp {
         /// The password to set.
         password: SecretRef,
     },
+}
+
+/// A configuration to be looked at by the server's own program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigCheck {
+    /// The container that it is done in, beside the server.
+    pub container: String,
+    /// The text of postgresql.conf.
+    pub text: String,
+    /// The text of pg_hba.conf.
+    pub hba: String,
+    /// How many members share the host's huge pages.
+    pub members: usize,
+    /// Whether what `ALTER SYSTEM` has set there counts too.
+    pub is_altered: bool,
 }
 
 /// Files to be looked at by a program before they are put in force.
@@ -234,9 +253,15 @@ impl<C> Action<C> {
         match &self.op {
             Op::Sql(_, op) => *op == SqlOp::Checkpoint,
             Op::Remember(_) => self.is_aside,
-            Op::Engine(_) | Op::Grafana(..) => false,
+            Op::Engine(op) => self.is_aside && matches!(op, EngineOp::CheckConfig(_)),
+            Op::Grafana(..) => false,
             Op::Listen(_) => true,
         }
+    }
+
+    /// Whether it only finds out whether a member would start again as it runs.
+    pub fn is_look_ahead(&self) -> bool {
+        matches!(&self.op, Op::Engine(EngineOp::CheckConfig(check)) if check.is_altered)
     }
 
     /// A call to the engine with its reason.
@@ -343,6 +368,16 @@ impl<C> Plan<C> {
     /// All steps.
     pub fn actions(&self) -> impl Iterator<Item = &Action<C>> {
         self.chains.iter().flatten()
+    }
+
+    /// The steps towards what is wanted. A look ahead at what a member would start with is none, and neither is a note taken
+    /// aside: both leave all as it is, and come again and again on a host where nothing is left to do.
+    pub fn differences(&self) -> impl Iterator<Item = &Action<C>> {
+        let is_note = |action: &Action<C>| action.is_aside && matches!(action.op, Op::Remember(_));
+        let changes = move |chain: &&Vec<Action<C>>| {
+            !chain.first().is_some_and(Action::is_look_ahead) && !chain.iter().all(is_note)
+        };
+        self.chains.iter().filter(changes).flatten()
     }
 
     /// Whether nothing is done. Says nothing about whether all is well: see the notes.

@@ -1,12 +1,20 @@
 //! What is seen of a PostgreSQL server, and the statements that are sent to one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::lsn::Lsn;
 use super::secret::SecretRef;
+use super::wal::{Mark, Place};
+
+mod receiver;
+mod slot;
+mod statement;
+
+pub use receiver::Receiver;
+pub use slot::LogicalSlot;
+pub use statement::{RoleChange, SqlOp};
 
 /// What came of asking a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +24,9 @@ pub enum Server {
     /// It did not; the text is in words that a user reads.
     Down(Down, String),
 }
+
+/// What is said of a server whose port nobody listens at.
+pub const PORT_CLOSED: &str = "its port is not open yet";
 
 /// Why a server did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +68,12 @@ pub struct PgQuestion {
     pub look_into: Vec<String>,
     /// Whether to measure the data and the log; it looks at every file, so not in every pass.
     pub sizes: bool,
+    /// A place that its log is known to have come to, to be held against what it has there now.
+    #[serde(default)]
+    pub mark: Option<Mark>,
+    /// Places of which is asked whether a record of its log ends there.
+    #[serde(default)]
+    pub places: Vec<Place>,
 }
 
 /// A server that answers SQL.
@@ -76,6 +93,18 @@ pub struct PgFacts {
     pub receive_lsn: Lsn,
     /// A primary's position on its own disk.
     pub flush_lsn: Lsn,
+    /// That position with its contents' hash.
+    #[serde(default)]
+    pub mark: Option<Mark>,
+    /// The place of the mark that was asked for with what its log has there; `None` where it no longer has that part.
+    #[serde(default)]
+    pub found_mark: Option<Mark>,
+    /// Of the places that were asked for, whether a record of its log ends there; by the place's words.
+    #[serde(default)]
+    pub boundaries: BTreeMap<String, bool>,
+    /// What a standby has to replay before its data are whole; the end of a record that it has had.
+    #[serde(default)]
+    pub min_recovery_lsn: Lsn,
     /// What its commits wait for, as it runs: `synchronous_standby_names`.
     pub sync_names: String,
     /// Whether an administrator paused the replay.
@@ -92,32 +121,99 @@ pub struct PgFacts {
     pub files_edited: BTreeSet<String>,
     /// Whether a delivered file changed after the server last loaded its configuration.
     pub reload_due: bool,
-    /// Parameters that wait for a restart.
+    /// Parameters that the server says wait for a restart. It goes on saying so after an edit was taken back.
     pub pending_restart: Vec<String>,
+    /// The parameters that our file sets, and those that wait for a restart, by name in lower case.
+    pub running: BTreeMap<String, Running>,
     /// Parameters set by `ALTER SYSTEM`, with their values.
     pub auto_conf: BTreeMap<String, String>,
     /// The running values of the parameters that a standby must have at least as large as its primary.
     pub standby_floor: BTreeMap<String, i64>,
+    /// The values that those have where nobody sets them; only when sizes were asked for.
+    pub floor_defaults: BTreeMap<String, i64>,
     /// Whether the last reload of `pg_hba.conf` or the configuration found errors, in words.
     pub conf_errors: Vec<String>,
+    /// What the server remarks on in lines that it takes, in words.
+    pub conf_remarks: Vec<String>,
+    /// What the entry point has set aside of what `ALTER SYSTEM` had set, because no server started with it.
+    pub set_aside: Vec<String>,
+    /// How many replication slots, logical ones among them, and prepared transactions it has.
+    pub holds: (u64, u64, u64),
     /// A primary's standbys, by `application_name`.
     pub standbys: BTreeMap<String, StandbyFacts>,
+    /// Who receives its log, standbys and others.
+    pub receivers: Vec<Receiver>,
     /// Its physical replication slots, by name.
     pub slots: BTreeMap<String, SlotFacts>,
+    /// Its logical replication slots, by name.
+    pub logical: BTreeMap<String, LogicalSlot>,
+    /// The physical slots that its logical receivers must not get ahead of, as it runs: `synchronized_standby_slots`.
+    pub standby_slots: Vec<String>,
     /// Base backups in progress: bytes sent and bytes in total (0 while it is not known).
     pub base_backups: BTreeMap<String, (u64, u64)>,
     /// Its roles, by name.
     pub roles: BTreeMap<String, RoleFacts>,
+    /// Where its tablespaces lie, by name.
+    pub tablespaces: BTreeMap<String, String>,
     /// Its databases and their owners.
     pub databases: BTreeMap<String, String>,
     /// Extensions by database; only for databases that were looked into in this pass.
-    pub extensions: BTreeMap<String, Vec<String>>,
+    pub extensions: BTreeMap<String, BTreeMap<String, ExtensionFacts>>,
     /// The history of its timeline: for each ancestor, where the next one branched off.
     pub history: Vec<(u32, Lsn)>,
     /// Whether `pg_rewind` can work on its data: it has checksums or logs hint bits, and logs full pages.
     pub can_rewind: bool,
     /// How much it holds; only when that was asked for.
     pub sizes: Option<Sizes>,
+    /// How its data was made; only when sizes were asked for.
+    pub made: Option<Made>,
+}
+
+/// How data was made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Made {
+    /// The character set.
+    pub encoding: String,
+    /// The locale of the C library.
+    pub locale: String,
+    /// `libc`, `icu` or `builtin`.
+    pub provider: String,
+    /// The locale of the provider; empty for `libc`.
+    pub icu_locale: String,
+    /// Whether blocks have checksums.
+    pub checksums: bool,
+}
+
+/// An extension in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExtensionFacts {
+    /// Its version.
+    pub version: String,
+    /// The schema that it is in.
+    pub schema: String,
+    /// Whether it can be moved to another one.
+    pub is_relocatable: bool,
+}
+
+/// How a parameter runs (`pg_settings`), and what our file says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Running {
+    /// Its value in our file, as the server reads it; `None` where it does not stand there.
+    pub file: Option<String>,
+    /// Its value, in `unit`.
+    pub setting: String,
+    /// The unit, such as `8kB`; empty without one.
+    pub unit: String,
+    /// `bool`, `enum`, `integer`, `real` or `string`.
+    pub vartype: String,
+    /// When it can change: `postmaster` for at a start only.
+    pub context: String,
+    /// Where its value is from, such as `configuration file` or `client`.
+    pub source: String,
+    /// Whether that file is ours.
+    pub is_ours: bool,
+    /// Whether the server says that it waits for a restart.
+    pub is_pending: bool,
 }
 
 /// How much a server holds.
@@ -163,6 +259,16 @@ pub struct SlotFacts {
     /// Bytes that may still be written until the WAL that it needs is given up; `None` without a limit.
     #[serde(default)]
     pub safe_bytes: Option<i64>,
+    /// Why it was given up, where the server says so (PostgreSQL 17 and later); else empty.
+    #[serde(default)]
+    pub invalidation: String,
+}
+
+impl SlotFacts {
+    /// Whether it was given up because nobody used it, and not because too much was written: no WAL need be gone.
+    pub fn is_idle(&self) -> bool {
+        self.invalidation == "idle_timeout"
+    }
 }
 
 /// A role as `pg_authid` shows it.
@@ -205,6 +311,12 @@ pub struct Control {
     pub checkpoint: Lsn,
     /// The timeline of the last checkpoint; the old one until the first checkpoint after a promotion.
     pub timeline: u32,
+    /// What a standby has replayed at least.
+    pub min_recovery: Lsn,
+    /// When it was written last, in seconds since the epoch.
+    pub written_at: i64,
+    /// How large the files of the log are.
+    pub segment_bytes: u64,
 }
 
 /// `DBState` of PostgreSQL's `pg_control.h`.
@@ -231,86 +343,5 @@ impl ControlState {
     /// production before the first session may write (`StartupXLOG` in `xlog.c`).
     pub fn is_standby(self) -> bool {
         matches!(self, ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery)
-    }
-}
-
-/// One statement, or a few that belong together. Secrets are references; the executor makes verifiers of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SqlOp {
-    /// `CHECKPOINT`.
-    Checkpoint,
-    /// `pg_promote(wait => false)`.
-    Promote,
-    /// `pg_reload_conf()`.
-    Reload,
-    /// `pg_wal_replay_resume()`.
-    ResumeReplay,
-    /// Creates a physical slot that reserves WAL from now on.
-    CreateSlot(String),
-    /// Drops a physical slot.
-    DropSlot(String),
-    /// `ALTER SYSTEM RESET`, then a reload.
-    ResetParameter(String),
-    /// Creates a role or sets its attributes, memberships and password.
-    Role(RoleChange),
-    /// `CREATE DATABASE name OWNER owner`.
-    CreateDatabase {
-        /// The database.
-        name: String,
-        /// Its owner; empty for the superuser.
-        owner: String,
-    },
-    /// `ALTER DATABASE name OWNER TO owner`.
-    DatabaseOwner {
-        /// The database.
-        name: String,
-        /// Its owner.
-        owner: String,
-    },
-    /// `CREATE EXTENSION IF NOT EXISTS`.
-    CreateExtension {
-        /// The database that it is created in.
-        database: String,
-        /// The extension.
-        name: String,
-    },
-    /// Ends the connections of all clients, so that a demoted member has none.
-    TerminateClients,
-}
-
-/// A role as it is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoleChange {
-    /// The role.
-    pub name: String,
-    /// Whether it is missing and created.
-    pub create: bool,
-    /// The attributes that it shall have.
-    pub attributes: RoleAttributes,
-    /// The password to set; `None` leaves it as it is.
-    pub password: Option<SecretRef>,
-    /// The roles to become a member of.
-    pub grant: Vec<String>,
-}
-
-impl fmt::Display for SqlOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SqlOp::Checkpoint => write!(f, "checkpoint"),
-            SqlOp::Promote => write!(f, "promote"),
-            SqlOp::Reload => write!(f, "reload the configuration"),
-            SqlOp::ResumeReplay => write!(f, "resume the replay"),
-            SqlOp::CreateSlot(name) => write!(f, "create replication slot {name}"),
-            SqlOp::DropSlot(name) => write!(f, "drop replication slot {name}"),
-            SqlOp::ResetParameter(name) => write!(f, "reset parameter {name} set by ALTER SYSTEM"),
-            SqlOp::Role(role) if role.create => write!(f, "create role {}", role.name),
-            SqlOp::Role(role) => write!(f, "alter role {}", role.name),
-            SqlOp::CreateDatabase { name, .. } => write!(f, "create database {name}"),
-            SqlOp::DatabaseOwner { name, owner } => write!(f, "give database {name} to {owner}"),
-            SqlOp::CreateExtension { database, name } => {
-                write!(f, "create extension {name} in database {database}")
-            }
-            SqlOp::TerminateClients => write!(f, "end the clients' connections"),
-        }
     }
 }

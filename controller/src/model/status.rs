@@ -127,6 +127,41 @@ pub struct VolumeStatus {
     pub until: Option<i64>,
 }
 
+/// One replication slot of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotStatus {
+    /// Its name.
+    pub name: String,
+    /// The member that it is on.
+    pub member: String,
+    /// Whether the agent made it, for one of the members.
+    pub is_own: bool,
+    /// `physical` or `logical`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What decodes the changes of a logical one.
+    pub plugin: String,
+    /// The database of a logical one.
+    pub database: String,
+    /// Whether a receiver uses it now.
+    pub active: bool,
+    /// Whether it ends with its session; of a copy, that it is not whole yet.
+    pub temporary: bool,
+    /// Whether standbys are to have copies of it.
+    pub failover: bool,
+    /// Whether it is a copy of its primary's.
+    pub synced: bool,
+    /// What became of the WAL that it holds, of a physical one: `reserved`, `extended`, `unreserved`, `lost`.
+    pub wal_status: String,
+    /// Why it is of no use any more; empty while it is.
+    pub invalidation: String,
+    /// What the receiver of a logical one has confirmed.
+    pub confirmed_lsn: Option<String>,
+    /// How many bytes of WAL it holds.
+    pub held_bytes: u64,
+}
+
 /// How an operation ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -164,6 +199,9 @@ pub struct Status {
     /// The volumes, those that are not used any more included.
     #[serde(default)]
     pub volumes: Vec<VolumeStatus>,
+    /// The replication slots of all members that answer.
+    #[serde(default)]
+    pub slots: Vec<SlotStatus>,
     /// Bytes free and bytes in total of the file system that the volumes are on, where that can be seen.
     #[serde(default)]
     pub disk: Option<(u64, u64)>,

@@ -53,6 +53,10 @@ async fn answer<H: Reads + Writes + Debug + 'static>(agent: &Agent<H>, ask: Ask)
             runner.set_paused(paused).map_err(|error| refused(error.to_string()))?;
             Ok(Value::Null)
         }
+        Ask::TakeOver(kind, name, force) => {
+            let taken = find(agent, kind, name)?.take_over(force).await;
+            taken.map(Value::String).map_err(refused)
+        }
         Ask::Delete(kind, name, purge) => {
             find(agent, kind, name)?.delete(purge).map_err(refused)?;
             Ok(Value::Null)

@@ -7,8 +7,9 @@ pub mod metrics;
 mod runbook;
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+use tracing::warn;
 
 pub use answer::serve_calls;
 
@@ -26,6 +29,9 @@ use crate::kinds::Request;
 
 /// The socket's name in the state directory.
 pub const SOCKET: &str = "agent.sock";
+
+/// How often it is looked whether the socket is there.
+const SOCKET_LOOK: Duration = Duration::from_millis(500);
 
 /// What is asked of the agent.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub enum Ask {
     Request(String, String, Request),
     /// To leave a resource alone, or not any more.
     Pause(String, String, bool),
+    /// To take a resource from another agent, though it cannot be seen whether that one runs if so asked.
+    TakeOver(String, String, bool),
     /// To delete a resource.
     Delete(String, String, bool),
 }
@@ -73,12 +81,41 @@ struct Options {
     fresh: bool,
     #[serde(default)]
     purge: bool,
+    #[serde(default)]
+    force: bool,
 }
 
-/// Listens on the socket of a state directory and hands calls on, for ever.
+/// Listens on the socket of a state directory and hands calls on, for ever. Where somebody removes the socket another one is
+/// made; the directory itself is not.
 pub async fn listen(state_dir: &Path, calls: Calls) -> io::Result<()> {
-    let listener = bind(&state_dir.join(SOCKET))?;
-    axum::serve(listener, router(calls)).await
+    let path = state_dir.join(SOCKET);
+    let mut listener = bind(&path)?;
+    loop {
+        let bound = number(&path);
+        tokio::select! {
+            ended = axum::serve(listener, router(calls.clone())) => return ended,
+            () = vanished(&path, bound) => warn!(path = %path.display(), "the socket is lost; another one is made"),
+        }
+        listener = loop {
+            // While the directory is missing, it is the agent's to make, or the agent ends.
+            match bind(&path) {
+                Ok(listener) => break listener,
+                Err(_) => sleep(SOCKET_LOOK).await,
+            }
+        };
+    }
+}
+
+/// Waits until a socket is not the one any more that it was.
+async fn vanished(path: &Path, bound: Option<(u64, u64)>) {
+    while number(path) == bound {
+        sleep(SOCKET_LOOK).await;
+    }
+}
+
+fn number(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 fn bind(path: &PathBuf) -> io::Result<UnixListener> {
@@ -122,6 +159,14 @@ fn router(calls: Calls) -> Router {
             post(async |State(calls): State<Calls>, UrlPath((kind, name))| {
                 call(calls, Ask::Pause(kind, name, false)).await
             }),
+        )
+        .route(
+            "/v1/resources/{kind}/{name}/take-over",
+            post(
+                async |State(calls): State<Calls>, UrlPath((kind, name)), Query(options): Query<Options>| {
+                    call(calls, Ask::TakeOver(kind, name, options.force)).await
+                },
+            ),
         )
         .route(
             "/v1/resources/{kind}/{name}/delete",

@@ -4,17 +4,24 @@
 //! whatever instant the machine loses power. What lives here is bytes; what they mean is the kinds' affair.
 
 mod durable;
+mod hold;
+mod identity;
 mod record;
 mod secrets;
 mod shelf;
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-pub use record::{Deleting, Record};
+use hold::Hold;
+pub use identity::of as identity;
+pub use record::{Deleting, HeldClaim, Record};
 pub use secrets::{SecretFiles, used_by};
 pub use shelf::Shelf;
+
+use crate::model::claim::Claimant;
 
 /// Why the state directory could not be used: what was tried, and the reason.
 #[derive(Debug)]
@@ -46,57 +53,60 @@ pub struct Store(Place);
 
 #[derive(Debug)]
 enum Place {
-    Directory {
-        dir: PathBuf,
-        /// Dropping it would let a second agent in.
-        _lock: File,
-    },
-    Memory(Shelf),
+    Directory(Rc<Hold>),
+    Memory(Shelf, Box<Claimant>),
 }
 
 impl Store {
-    /// Keeps everything on a shelf in memory, which outlives this store if somebody else holds it too.
-    pub fn on(shelf: &Shelf) -> Self {
-        Store(Place::Memory(shelf.clone()))
+    /// Keeps everything on a shelf in memory, which outlives this store if somebody else holds it too. It is kept by an agent
+    /// that others can tell by this.
+    pub fn on(shelf: &Shelf, agent: Claimant) -> Self {
+        Store(Place::Memory(shelf.clone(), Box::new(agent)))
+    }
+
+    /// The agent that holds it, as others can tell it.
+    pub fn claimant(&self) -> Claimant {
+        match &self.0 {
+            Place::Directory(hold) => identity::of(hold.dir()),
+            Place::Memory(_, agent) => (**agent).clone(),
+        }
     }
 
     /// Opens a state directory for the one agent that may write to it; makes it if there is none.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        durable::make_private_dir(&dir.join(RESOURCES)).map_err(|e| StoreError::new("make", dir, e))?;
-        let path = dir.join("lock");
-        let mut lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| StoreError::new("open", &path, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = lock.read_to_string(&mut holder);
-                let why = format!(
-                    "another agent (process {}) works on this state directory; stop it, or name another with --state-dir",
-                    holder.trim()
-                );
-                return Err(StoreError::new("lock", &path, why));
-            }
-            Err(TryLockError::Error(error)) => return Err(StoreError::new("lock", &path, error)),
+        Ok(Store(Place::Directory(Rc::new(Hold::take(dir)?))))
+    }
+
+    /// The passwords that belong to it.
+    pub fn secrets(&self) -> SecretFiles {
+        match &self.0 {
+            Place::Directory(hold) => SecretFiles::held(Rc::clone(hold)),
+            Place::Memory(..) => SecretFiles::new(self.dir()),
         }
-        // The process id in the file is for people only; the lock is the kernel's and dies with the process.
-        sign(&mut lock).map_err(|e| StoreError::new("write", &path, e))?;
-        Ok(Store(Place::Directory {
-            dir: dir.to_owned(),
-            _lock: lock,
-        }))
+    }
+
+    /// Sees to it that the directory is still the one that is held; to be asked before every pass. Whether it was removed or
+    /// replaced, and everything has to be written anew. An error means that it is lost for this agent.
+    pub fn mend(&self) -> Result<bool, StoreError> {
+        match &self.0 {
+            Place::Directory(hold) => hold.mend(),
+            Place::Memory(..) => Ok(false),
+        }
+    }
+
+    /// Whether a record is where it was written.
+    pub fn has(&self, kind: &str, name: &str) -> bool {
+        match &self.0 {
+            Place::Directory(hold) => record_path(hold.dir(), kind, name).exists(),
+            Place::Memory(..) => true,
+        }
     }
 
     /// The directory.
     pub fn dir(&self) -> &Path {
         match &self.0 {
-            Place::Directory { dir, .. } => dir,
-            Place::Memory(_) => Path::new("(memory)"),
+            Place::Directory(hold) => hold.dir(),
+            Place::Memory(..) => Path::new("(memory)"),
         }
     }
 
@@ -105,8 +115,8 @@ impl Store {
     pub fn load(&self) -> Result<(Vec<Record>, Vec<String>), StoreError> {
         let mut damaged = Vec::new();
         let dir = match &self.0 {
-            Place::Directory { dir, .. } => dir,
-            Place::Memory(shelf) => {
+            Place::Directory(hold) => hold.dir(),
+            Place::Memory(shelf, _) => {
                 let records = shelf.all().map_err(|e| StoreError::new("read", self.dir(), e))?;
                 return Ok((records, damaged));
             }
@@ -126,34 +136,42 @@ impl Store {
     /// Writes a record.
     pub fn save(&self, record: &Record) -> Result<(), StoreError> {
         let dir = match &self.0 {
-            Place::Directory { dir, .. } => dir,
-            Place::Memory(shelf) => {
+            Place::Directory(hold) => hold.dir(),
+            Place::Memory(shelf, _) => {
                 return shelf.put(record).map_err(|e| StoreError::new("write", self.dir(), e));
             }
         };
+        self.check()?;
         let path = record_path(dir, &record.kind, &record.name);
         let text = serde_json::to_vec_pretty(record).map_err(|e| StoreError::new("write", &path, e))?;
         durable::write(&path, &text).map_err(|e| StoreError::new("write", &path, e))
     }
 
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Place::Directory(hold) => hold.check(),
+            Place::Memory(..) => Ok(()),
+        }
+    }
+
     /// Forgets a record.
     pub fn remove(&self, kind: &str, name: &str) -> Result<(), StoreError> {
         let dir = match &self.0 {
-            Place::Directory { dir, .. } => dir,
-            Place::Memory(shelf) => {
+            Place::Directory(hold) => hold.dir(),
+            Place::Memory(shelf, _) => {
                 shelf.remove(kind, name);
                 return Ok(());
             }
         };
+        self.check()?;
         let path = record_path(dir, kind, name);
         durable::remove(&path).map_err(|e| StoreError::new("remove", &path, e))
     }
 }
 
-fn sign(lock: &mut File) -> io::Result<()> {
-    lock.set_len(0)?;
-    lock.rewind()?;
-    writeln!(lock, "{}", std::process::id())
+/// The lock of a state directory, to look whether somebody holds it.
+pub fn open_lock(dir: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(dir.join(identity::LOCK))
 }
 
 const RESOURCES: &str = "resources";
@@ -188,6 +206,7 @@ fn read_records(dir: &Path, damaged: &mut dyn FnMut(&Path, String)) -> Result<Ve
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 mod tests {
     use super::{Record, Store, look};
 
@@ -215,5 +234,38 @@ mod tests {
         assert!(damaged[0].contains("kept as"), "{damaged:?}");
         assert!(!half.exists() && half.with_extension("damaged").exists());
         assert_eq!(look(dir.path()).expect("looks"), [record]);
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_again_and_one_that_is_anothers_is_not_touched() {
+        let parent = tempfile::tempdir().unwrap();
+        let (dir, away) = (parent.path().join("state"), parent.path().join("away"));
+        let store = Store::open(&dir).unwrap();
+        let record = Record::new("PostgresCluster", "pg", "u1");
+        assert!(!store.mend().unwrap(), "all is as it was");
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(
+            store.save(&record).is_err() && !dir.exists(),
+            "nothing is written before it is held again"
+        );
+        assert!(store.mend().unwrap());
+        store.save(&record).unwrap();
+        assert!(!store.mend().unwrap() && Store::open(&dir).is_err());
+        std::fs::remove_dir_all(dir.join("resources")).unwrap();
+        assert!(store.mend().unwrap() && store.save(&record).is_ok());
+        // Somebody else's takes its place.
+        std::fs::rename(&dir, &away).unwrap();
+        drop(Store::open(&dir).unwrap());
+        let error = store.mend().expect_err("it is another's").to_string();
+        assert!(
+            error.contains("replaced by the state directory of another agent"),
+            "{error}"
+        );
+        assert!(store.save(&record).is_err() && look(&dir).unwrap().is_empty());
+        // A copy of its own, such as a restored backup, is taken.
+        std::fs::remove_dir_all(&dir).unwrap();
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::copy(away.join("agent-id"), dir.join("agent-id")).unwrap();
+        assert!(store.mend().unwrap());
     }
 }

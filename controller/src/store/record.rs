@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::kinds::undeclared::Kept;
 use crate::model::status::{Condition, Event};
 
 /// How many events are kept per resource: the oldest go first.
@@ -39,6 +40,12 @@ pub struct Record {
     /// The line that its document begins on.
     #[serde(default)]
     pub line: u32,
+    /// The number of the claim on it that this agent made or held last; what is remembered is from its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<HeldClaim>,
+    /// What it had when its document went from the manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Whether it is left alone.
     #[serde(default)]
     pub paused: bool,
@@ -54,6 +61,16 @@ pub struct Record {
     /// The kind's own memory.
     #[serde(default)]
     pub memory: Value,
+}
+
+/// A claim of this agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldClaim {
+    /// Its number.
+    pub token: String,
+    /// Whether it was seen on the engine; before that it may not have been made.
+    pub seen: bool,
 }
 
 /// A requested deletion.
@@ -78,6 +95,8 @@ impl Record {
             annotations: BTreeMap::new(),
             file: String::new(),
             line: 0,
+            claim: None,
+            kept: None,
             paused: false,
             deleting: None,
             conditions: Vec::new(),

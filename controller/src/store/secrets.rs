@@ -1,10 +1,16 @@
 //! Passwords: generated ones in files of their own, others where the manifest says.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use tracing::warn;
+
+use super::hold::Hold;
 use super::{Record, durable};
 use crate::host::{FailureKind, HostError, Secrets};
 use crate::kinds::{self, Identity};
@@ -14,9 +20,18 @@ use crate::model::SecretRef;
 const PASSWORD_BYTES: usize = 24;
 
 /// The passwords of a state directory: each generated one in `secrets/<kind>/<resource>/<name>`.
-#[derive(Debug, Clone)]
 pub struct SecretFiles {
     dir: PathBuf,
+    /// The agent's hold on the directory; none where nothing is written.
+    hold: Option<Rc<Hold>>,
+    /// Those that were read or made, so that one whose file is lost under a living agent is not lost with it.
+    known: RefCell<BTreeMap<SecretRef, String>>,
+}
+
+impl fmt::Debug for SecretFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretFiles({})", self.dir.display())
+    }
 }
 
 impl SecretFiles {
@@ -24,11 +39,37 @@ impl SecretFiles {
     pub fn new(state_dir: &Path) -> Self {
         SecretFiles {
             dir: state_dir.join("secrets"),
+            hold: None,
+            known: RefCell::default(),
         }
+    }
+
+    /// The passwords of a state directory that is held.
+    pub(super) fn held(hold: Rc<Hold>) -> Self {
+        SecretFiles {
+            hold: Some(Rc::clone(&hold)),
+            ..SecretFiles::new(hold.dir())
+        }
+    }
+
+    /// Writes those that are known where they are missing, or are others: the directory is another one.
+    pub fn write_back(&self) -> io::Result<()> {
+        for (secret, password) in self.known.borrow().iter() {
+            let SecretRef::Generated { kind, scope, name } = secret else {
+                continue;
+            };
+            let place = self.place(kind, scope, name);
+            if read(&place)?.as_ref() != Some(password) {
+                self.write(&place, password)?;
+            }
+        }
+        Ok(())
     }
 
     /// Destroys the generated passwords of a resource.
     pub fn purge(&self, kind: &str, scope: &str) -> io::Result<()> {
+        let is_its = |secret: &SecretRef| matches!(secret, SecretRef::Generated { kind: k, scope: s, .. } if k == kind && s == scope);
+        self.known.borrow_mut().retain(|secret, _| !is_its(secret));
         match fs::remove_dir_all(self.dir.join(kind).join(scope)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -64,21 +105,44 @@ impl SecretFiles {
         self.dir.join(scope).join(name)
     }
 
-    fn generated(&self, (kind, scope, name): (&str, &str, &str)) -> io::Result<Option<String>> {
-        match read(&self.place(kind, scope, name))? {
-            Some(password) => Ok(Some(password)),
+    fn generated(&self, secret: &SecretRef, (kind, scope, name): (&str, &str, &str)) -> io::Result<Option<String>> {
+        let place = self.place(kind, scope, name);
+        let found = match read(&place) {
             // It lies there still where its user was not known yet when the others were moved.
-            None if is_plain(name) => read(&self.earlier(scope, name)),
-            None => Ok(None),
+            Ok(None) if is_plain(name) => read(&self.earlier(scope, name)),
+            found => found,
+        };
+        if let Ok(Some(password)) = &found {
+            self.known.borrow_mut().insert(secret.clone(), password.clone());
+            return found;
         }
+        let known = self.known.borrow().get(secret).cloned();
+        let Some(known) = known else {
+            return found;
+        };
+        if let Err(error) = self.write(&place, &known) {
+            warn!(%error, "the file of a password is lost; it is known for as long as the agent runs");
+        } else {
+            warn!(path = %place.display(), "the file of a password was lost and is written anew");
+        }
+        Ok(Some(known))
     }
 
-    fn generate(&self, place: &Path) -> io::Result<String> {
+    fn generate(&self, secret: &SecretRef, place: &Path) -> io::Result<String> {
         let mut bytes = [0_u8; PASSWORD_BYTES];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         let password: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        write(place, &password)?;
+        self.write(place, &password)?;
+        self.known.borrow_mut().insert(secret.clone(), password.clone());
         Ok(password)
+    }
+
+    /// Nothing is written where the directory is not this agent's any more.
+    fn write(&self, place: &Path, password: &str) -> io::Result<()> {
+        if let Some(hold) = &self.hold {
+            hold.check().map_err(io::Error::other)?;
+        }
+        write(place, password)
     }
 }
 
@@ -156,22 +220,32 @@ fn failure(secret: &SecretRef, why: impl ToString) -> HostError {
 
 impl Secrets for SecretFiles {
     fn reveal(&self, secret: &SecretRef) -> Result<String, HostError> {
-        if let Some(known) = self.peek(secret)? {
-            return Ok(known);
-        }
-        match secret {
-            SecretRef::Generated { kind, scope, name } => self
-                .generate(&self.place(kind, scope, name))
-                .map_err(|e| failure(secret, e)),
-            SecretRef::File(_) => Err(failure(secret, "its first line is empty, or it does not exist")),
-            SecretRef::Env(_) => Err(failure(secret, "it is not set in the agent's environment")),
+        let why = match secret {
+            SecretRef::Generated { .. } => {
+                "it does not exist any more; put it there again, or name one with passwordFrom"
+            }
+            SecretRef::File(_) => "its first line is empty, or it does not exist",
+            SecretRef::Env(_) => "it is not set in the agent's environment",
+        };
+        self.peek(secret)?.ok_or_else(|| failure(secret, why))
+    }
+
+    fn make(&self, secret: &SecretRef) -> Result<String, HostError> {
+        match (self.peek(secret)?, secret) {
+            (Some(known), _) => Ok(known),
+            (None, SecretRef::Generated { kind, scope, name }) => {
+                let made = self.generate(secret, &self.place(kind, scope, name));
+                made.map_err(|e| failure(secret, e))
+            }
+            (None, SecretRef::File(_) | SecretRef::Env(_)) => self.reveal(secret),
         }
     }
 
     fn keep(&self, secret: &SecretRef, value: &str) -> Result<(), HostError> {
         match secret {
             SecretRef::Generated { kind, scope, name } => {
-                write(&self.place(kind, scope, name), value).map_err(|e| failure(secret, e))
+                let written = self.write(&self.place(kind, scope, name), value);
+                written.map_err(|e| failure(secret, e))
             }
             SecretRef::File(_) | SecretRef::Env(_) => Err(failure(secret, "it is the manifest's to set")),
         }
@@ -180,7 +254,8 @@ impl Secrets for SecretFiles {
     fn peek(&self, secret: &SecretRef) -> Result<Option<String>, HostError> {
         match secret {
             SecretRef::Generated { kind, scope, name } => {
-                self.generated((kind, scope, name)).map_err(|e| failure(secret, e))
+                let found = self.generated(secret, (kind, scope, name));
+                found.map_err(|e| failure(secret, e))
             }
             SecretRef::File(path) => match fs::read_to_string(path) {
                 Ok(text) => Ok(text.lines().next().filter(|l| !l.is_empty()).map(str::to_owned)),

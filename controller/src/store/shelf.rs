@@ -17,6 +17,11 @@ impl Shelf {
         self.0.borrow_mut().clear();
     }
 
+    /// Whether nothing is on it.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     pub(super) fn put(&self, record: &Record) -> Result<(), serde_json::Error> {
         let text = serde_json::to_string(record)?;
         let key = (record.kind.clone(), record.name.clone());

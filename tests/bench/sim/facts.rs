@@ -2,7 +2,7 @@
 
 use reconciler::kinds::postgres::conf;
 use reconciler::model::Lsn;
-use reconciler::model::postgres::{PgFacts, PgQuestion, SlotFacts, StandbyFacts};
+use reconciler::model::postgres::{ExtensionFacts, PgFacts, PgQuestion, SlotFacts, StandbyFacts};
 
 use super::machine::{Machine, Realm, SYSTEM_IDENTIFIER};
 
@@ -30,7 +30,8 @@ pub fn of(realm: &Realm, container: &str, question: &PgQuestion) -> Option<PgFac
     };
     for database in &question.look_into {
         if realm.databases.contains_key(database) {
-            let present = realm.extensions.get(database).cloned().unwrap_or_default();
+            let present = realm.extensions.get(database).into_iter().flatten();
+            let present = present.map(|name| (name.clone(), ExtensionFacts::default())).collect();
             facts.extensions.insert(database.clone(), present);
         }
     }

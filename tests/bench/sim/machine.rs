@@ -237,10 +237,17 @@ impl Realm {
             SqlOp::CreateDatabase { name, owner } | SqlOp::DatabaseOwner { name, owner } => {
                 self.databases.insert(name.clone(), owner.clone());
             }
-            SqlOp::CreateExtension { database, name } => {
+            SqlOp::CreateExtension { database, name, .. } => {
                 self.extensions.entry(database.clone()).or_default().push(name.clone());
             }
-            SqlOp::Promote | SqlOp::ResumeReplay | SqlOp::ResetParameter(_) | SqlOp::TerminateClients => return None,
+            SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } => {}
+            SqlOp::Promote
+            | SqlOp::ResumeReplay
+            | SqlOp::ResetParameter(_)
+            | SqlOp::TerminateClients
+            | SqlOp::EndSenders(_) => {
+                return None;
+            }
         }
         Some(())
     }

@@ -11,13 +11,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
-    PostgresWrite, WebRead,
+    AgentRead, Ask, Doors, EngineRead, EngineWrite, FailureKind, GrafanaRead, GrafanaWrite, HostError, Owner,
+    PostgresRead, PostgresWrite, WebRead,
 };
 use reconciler::model::container::{ImageFacts, Objects};
 use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{Down, PgQuestion, Server, SqlOp};
+use reconciler::model::wal::{LogQuestion, Proof};
 use reconciler::model::{Seen, labels};
 
 use machine::Realm;
@@ -69,6 +70,8 @@ impl GrafanaRead for SimHost {}
 
 impl GrafanaWrite for SimHost {}
 
+impl AgentRead for SimHost {}
+
 impl EngineRead for SimHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
         let realms = self.realms.borrow();
@@ -91,9 +94,21 @@ impl EngineRead for SimHost {
         Seen::Known(Vec::new())
     }
 
+    async fn volume_labels(&self, _: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+        Ok(None)
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         let read = self.with(container, |realm| Some(realm.read_file(container, path)));
         read.unwrap_or_else(|error| Seen::Unknown(error.to_string()))
+    }
+
+    async fn log(&self, _: &str, _: &LogQuestion) -> Seen<Proof> {
+        Seen::Known(Proof::Holds)
+    }
+
+    async fn links(&self, _: &str, _: &str) -> Seen<BTreeMap<String, String>> {
+        Seen::Known(BTreeMap::new())
     }
 
     async fn log_tail(&self, _: &str, _: u32) -> Seen<String> {
@@ -125,7 +140,7 @@ impl EngineWrite for SimHost {
             EngineOp::Disconnect { container, network } => {
                 self.with(container, |realm| realm.detach(container, network))?;
             }
-            EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) | EngineOp::RemoveFiles { .. } => {}
+            EngineOp::CheckConfig(_) | EngineOp::CheckFiles(_) | EngineOp::RemoveFiles { .. } => {}
             EngineOp::PullImage(_)
             | EngineOp::RemoveNetwork(_)
             | EngineOp::RemoveVolume(_)
@@ -135,6 +150,7 @@ impl EngineWrite for SimHost {
             | EngineOp::UpdateLimits { .. }
             | EngineOp::RecoverPasswords { .. }
             | EngineOp::PromoteInside(_)
+            | EngineOp::EndSenders { .. }
             | EngineOp::ResetAdmin { .. }
             | EngineOp::ResetPassword { .. } => return Err(not_modelled(op)),
         }

@@ -117,6 +117,7 @@ impl Resident {
         let look = Look {
             deep: false,
             now,
+            late_secs: 0,
             peers: &peers,
         };
         let observed = Postgres::observe(host, wanted, &self.memory, before, look).await?;
@@ -125,6 +126,7 @@ impl Resident {
             observed: &observed,
             memory: &self.memory,
             now,
+            is_declared: true,
         };
         let plan = Postgres::plan(&scene);
         let is_ready = Postgres::status(&scene, &plan).is_ready();
@@ -135,7 +137,7 @@ impl Resident {
                 Ok(())
             };
             for chain in &plan.chains {
-                if let Some((action, error)) = execute::chain(host, chain, remember, |_, _| {}).await {
+                if let Some((action, error)) = execute::chain(host, chain, async || Ok(()), remember, |_, _| {}).await {
                     return Err(format!("{}, {action}: {error}", wanted.name).into());
                 }
             }

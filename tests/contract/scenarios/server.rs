@@ -5,10 +5,11 @@ use std::time::Duration;
 use reconciler::kinds::postgres::conf;
 use reconciler::kinds::postgres::desired::{self, Role};
 use reconciler::kinds::postgres::spec::Scalar;
-use reconciler::model::container::{FileSpec, ProcessState, RunState};
+use reconciler::model::SecretRef;
+use reconciler::model::container::{FileSpec, RunState};
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{ControlState, Down, PgFacts, RoleAttributes, RoleChange, Server, SqlOp};
-use reconciler::model::{SecretRef, Seen};
+use reconciler::model::process::{ProcessState, Vitals};
 
 use crate::ground::{Blow, Ground, Host, files};
 
@@ -165,7 +166,8 @@ pub async fn who_does_not_answer_says_why<H: Host>(ground: &Ground<H>) {
     ground
         .until("its process is stopped", async || {
             let process = ground.host.process(&frozen.id).await;
-            (process == Seen::Known(ProcessState::Stopped)).then_some(())
+            let is_stopped = |vitals: &Vitals| vitals.main == ProcessState::Stopped;
+            process.known().is_some_and(is_stopped).then_some(())
         })
         .await;
     ground

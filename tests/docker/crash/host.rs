@@ -1,5 +1,6 @@
 //! The real host, with an agent in front of it that dies at one call: before it is made, or after it took effect.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
 use std::rc::Rc;
@@ -7,14 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use reconciler::host::real::RealHost;
 use reconciler::host::{
-    Ask, Doors, EngineRead, EngineWrite, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead, PostgresWrite,
-    WebRead,
+    AgentRead, Ask, Doors, EngineRead, EngineWrite, GrafanaRead, GrafanaWrite, HostError, Owner, PostgresRead,
+    PostgresWrite, Restraint, WebRead,
 };
 use reconciler::model::Seen;
-use reconciler::model::container::{Objects, ProcessState};
+use reconciler::model::claim::{Claim, Claimant, Liveness};
+use reconciler::model::container::Objects;
 use reconciler::model::holder::Holder;
 use reconciler::model::plan::{EngineOp, SqlTarget};
 use reconciler::model::postgres::{PgQuestion, Server, SqlOp};
+use reconciler::model::process::Vitals;
 use tokio::sync::Notify;
 
 /// On which side of a call the agent dies.
@@ -116,6 +119,13 @@ impl GrafanaRead for CrashingHost {}
 
 impl GrafanaWrite for CrashingHost {}
 
+impl AgentRead for CrashingHost {
+    async fn agent(&self, me: &Claimant, claim: &Claim, resource: (&str, &str)) -> (Liveness, Restraint) {
+        self.live().await;
+        self.real.agent(me, claim, resource).await
+    }
+}
+
 impl EngineRead for CrashingHost {
     async fn objects(&self, ask: &Ask) -> Result<Objects, HostError> {
         self.live().await;
@@ -132,9 +142,24 @@ impl EngineRead for CrashingHost {
         self.real.holders(volumes).await
     }
 
+    async fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+        self.live().await;
+        self.real.volume_labels(name).await
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         self.live().await;
         self.real.read_file(container, path).await
+    }
+
+    async fn read_part(&self, container: &str, path: &str, offset: u64, length: u64) -> Seen<Vec<u8>> {
+        self.live().await;
+        self.real.read_part(container, path, offset, length).await
+    }
+
+    async fn links(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, String>> {
+        self.live().await;
+        self.real.links(container, directory).await
     }
 
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
@@ -142,7 +167,7 @@ impl EngineRead for CrashingHost {
         self.real.log_tail(container, lines).await
     }
 
-    async fn process(&self, container: &str) -> Seen<ProcessState> {
+    async fn process(&self, container: &str) -> Seen<Vitals> {
         self.live().await;
         self.real.process(container).await
     }

@@ -149,7 +149,7 @@ fn live(dir: PathBuf, manifests: PathBuf, key: Key, trigger: Arc<Trigger>, calls
             biased;
             () = death.notified() => {}
             () = answer(Rc::clone(&agent), &key, calls) => {}
-            () = Rc::clone(&agent).run() => {}
+            why = Rc::clone(&agent).run() => panic!("{why}"),
             () = agent.watch() => {}
         }
     });

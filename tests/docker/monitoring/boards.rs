@@ -152,10 +152,22 @@ fn a_grafana_that_does_not_let_the_agent_in_gets_the_wanted_password() {
     station.start();
     station.until("all of it is there", Station::is_in_sync);
     let first = station.password();
-    station.world.end_agent();
     let secrets = station.world.state_dir().join("secrets");
-    fs::remove_dir_all(secrets.join("Monitoring").join(&station.name)).unwrap();
-    fs::remove_file(station.world.secret("reconciler_monitor")).unwrap();
+    let own = secrets.join("Monitoring").join(&station.name).join("grafana");
+    let role = station.world.secret("reconciler_monitor");
+    let monitors = fs::read_to_string(&role).unwrap();
+    // Lost, both are found again where they are used.
+    station.world.end_agent();
+    [&own, &role].iter().for_each(|file| fs::remove_file(file).unwrap());
+    station.world.start_agent();
+    station.until("they are found again", |s| {
+        s.password() == first && fs::read_to_string(&role).is_ok_and(|text| text == monitors) && s.is_in_sync()
+    });
+    // Others are set.
+    station.world.end_agent();
+    [&own, &role]
+        .iter()
+        .for_each(|file| fs::write(file, "another-one\n").unwrap());
     station.world.start_agent();
     station.wait_event("reset the password of admin, because Grafana does not let us in with the wanted one");
     station.until("it lets us in", |s| s.password() != first && s.is_in_sync());

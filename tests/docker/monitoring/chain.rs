@@ -201,3 +201,16 @@ fn alerts_fire_when_they_shall_and_keep_quiet_when_they_shall() {
     let (code, said) = script("tests/rules/run", &[]);
     assert_eq!(code, 0, "{said}");
 }
+
+#[test]
+fn alerts_can_fire_at_an_interval_of_five_minutes() {
+    let folder = std::env::temp_dir().join(format!("reconciler-rules-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in reconciler::kinds::monitoring::rules::ours("RUNBOOK_URL", &[], 300) {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/rules/slow");
+    let (code, said) = script("tests/rules/run", &[folder.to_str().unwrap(), tests]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(code, 0, "{said}");
+}

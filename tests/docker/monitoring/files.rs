@@ -83,6 +83,36 @@ fn queries_of_the_users_own_are_asked() {
     station.until("the exporter is restarted with the new one", |s| {
         s.query("shop_answer_number").iter().any(|(_, value)| *value == 43.0)
     });
+
+    // With a metric that this version of the exporter has too, it answers nothing at all: that file is left out.
+    let answers = |s: &Station| !s.query("reconciler_pg_server_in_recovery").is_empty();
+    let taken = "# mine\npg_wal:\n  query: select 1 as size_bytes\n  metrics:\n  - size_bytes: {usage: GAUGE, description: x}\n";
+    station.put("asked/wal.yml", taken);
+    station.until("the file is left out", |s| s.condition("FilesAccepted").0 == "False");
+    let (_, _, message) = station.condition("FilesAccepted");
+    assert!(
+        message.contains("asked/wal.yml:2: with the query `pg_wal`") && message.contains("pg_wal_size_bytes"),
+        "{message}"
+    );
+    station.until("all metrics are back, the other file's too", |s| {
+        answers(s) && s.is_ready() && s.query("shop_answer_number").iter().any(|(_, value)| *value == 43.0)
+    });
+    std::fs::remove_file(station.world.dir.join("manifests/asked/wal.yml")).unwrap();
+    station.until("nothing is said of a file that is gone", |s| {
+        s.condition("FilesAccepted").0 == "True"
+    });
+
+    // What PostgreSQL refuses is said with its words and its line, and takes nothing else away.
+    station.put("asked/shop.yml", &query.replace("42", "nothing"));
+    station.until("the query is named", |s| s.condition("Ready").1 == "QueryFails");
+    let (_, _, message) = station.condition("ExportersAnswer");
+    assert!(
+        message.starts_with("asked/shop.yml:1: ") && message.contains("column \"nothing\" does not exist"),
+        "{message}"
+    );
+    assert!(answers(&station), "the rest is answered");
+    station.put("asked/shop.yml", query);
+    station.until("it is well again", Station::is_ready);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Action, HostError, Inner, Kind, Plan, Reads, State, Writes, news};
+use super::{Action, Declared, HostError, Inner, Kind, Plan, Reads, State, Writes, news};
 use crate::execute;
 use crate::model::plan::Op;
 
@@ -28,10 +28,15 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             let busy: BTreeSet<String> = state.busy.keys().chain(&state.ended).cloned().collect();
             (paused || others > 0, busy)
         };
-        if blocked {
-            return;
-        }
+        // What is only a word about what was seen is remembered all the same.
+        let is_word = |chain: &[Action<K::Change>]| {
+            let mut steps = chain.iter();
+            steps.all(|step| step.is_aside && matches!(step.op, Op::Remember(_)))
+        };
         for chain in plan.chains {
+            if blocked && !is_word(&chain) {
+                continue;
+            }
             if chain.iter().any(|action| busy.contains(&action.lane())) {
                 continue;
             }
@@ -60,10 +65,12 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             state.common_under_way += usize::from(common);
         }
         let inner = Rc::clone(self);
+        let was_orphaned = self.state.borrow().declared == Declared::Orphaned;
         tokio::task::spawn_local(async move {
             let failure = execute::chain(
                 &inner.shared.host,
                 &chain,
+                async || inner.may_act(was_orphaned).await,
                 |change| inner.remember(change),
                 |action, error| inner.hear(action, error),
             )

@@ -24,8 +24,9 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
         EngineOp::UpdateLimits { .. } => "Updated",
         EngineOp::RecoverPasswords { .. } => "PasswordsRecovered",
         EngineOp::PromoteInside(_) => "PromotionRequested",
+        EngineOp::EndSenders { .. } => "ReceiversDisconnected",
         EngineOp::ResetPassword { .. } | EngineOp::ResetAdmin { .. } => "PasswordReset",
-        EngineOp::CheckConfig { .. } | EngineOp::CheckFiles(_) => return None,
+        EngineOp::CheckConfig(_) | EngineOp::CheckFiles(_) => return None,
     })
 }
 
@@ -40,7 +41,9 @@ pub fn sql(op: &SqlOp) -> Option<&'static str> {
         SqlOp::ResetParameter(_) => "Reset",
         SqlOp::Role(role) if role.create => "Created",
         SqlOp::Role(_) | SqlOp::DatabaseOwner { .. } => "Altered",
+        SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } => "Altered",
         SqlOp::TerminateClients => "ClientsDisconnected",
+        SqlOp::EndSenders(_) => "ReceiversDisconnected",
         SqlOp::Checkpoint => return None,
     })
 }

@@ -53,8 +53,12 @@ pub trait Run: Debug {
     fn request(&self, request: &Request) -> ReplyView;
     /// Leaves it alone, or not any more.
     fn set_paused(&self, paused: bool) -> Result<(), HostError>;
+    /// Takes it from another agent that does not run, or says why not.
+    fn take_over(&self, force: bool) -> Local<'_, Result<String, String>>;
     /// Begins its deletion, or says why not.
     fn delete(&self, purge_data: bool) -> Result<(), String>;
+    /// Writes its record anew.
+    fn keep(&self) -> Result<(), HostError>;
     /// Whether its deletion is over.
     fn is_gone(&self) -> bool;
 }
@@ -111,7 +115,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
         PlanView {
             kind: self.0.key.0.clone(),
             name: self.0.key.1.clone(),
-            steps: state.plan.actions().map(ToString::to_string).collect(),
+            steps: state.plan.differences().map(ToString::to_string).collect(),
             notes: state.plan.notes.iter().map(ToString::to_string).collect(),
         }
     }
@@ -130,8 +134,18 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
         Ok(())
     }
 
+    fn take_over(&self, force: bool) -> Local<'_, Result<String, String>> {
+        Box::pin(self.0.take_over(force))
+    }
+
     fn delete(&self, purge_data: bool) -> Result<(), String> {
+        if let Some(why) = self.0.scene(K::holds).flatten().filter(|_| !purge_data) {
+            return Err(why);
+        }
         let mut state = self.0.state.borrow_mut();
+        if let Some(why) = state.refusal() {
+            return Err(why.to_owned());
+        }
         if state.declared != Declared::Orphaned {
             let place = format!("{}:{}", state.record.file, state.record.line);
             return Err(format!(
@@ -145,6 +159,19 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Run for Runner<K, H> {
         info!(name = self.0.key.1, purge_data, "deletion was requested");
         self.0.shared.queue.wake(&self.0.key, Duration::ZERO);
         Ok(())
+    }
+
+    fn keep(&self) -> Result<(), HostError> {
+        let mut state = self.0.state.borrow_mut();
+        if state.record.uid.is_empty() || state.is_gone {
+            return Ok(());
+        }
+        state.note(
+            "Warning",
+            "StateRestored",
+            "the state directory was lost under the agent, and is written anew",
+        );
+        self.0.save(&mut state)
     }
 
     fn is_gone(&self) -> bool {

@@ -161,6 +161,7 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
         let mut state = self.state.borrow_mut();
         let changed = state.record.spec != document.spec || state.record.files != document.files;
         let record = &mut state.record;
+        record.kept = None;
         record.file.clone_from(&document.file);
         record.line = document.line;
         record.labels.clone_from(&document.labels);

@@ -49,6 +49,50 @@ pub(super) async fn read_file(docker: &Docker, container: &str, path: &str) -> S
     }
 }
 
+/// Reads a part of a file of a container. The engine sends the file from its beginning, and no further than is needed.
+pub(super) async fn read_part(docker: &Docker, container: &str, path: &str, part: (u64, u64)) -> Seen<Vec<u8>> {
+    if let Some(seen) = local::read_part(docker, container, path, part).await {
+        return seen;
+    }
+    let what = format!("read {path} of container {container}");
+    let until = usize::try_from(part.0 + part.1).unwrap_or(usize::MAX);
+    let request = async |engine: bollard::Docker| {
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let mut chunks = engine.download_from_container(container, Some(options));
+        let mut tar = Vec::new();
+        while tar.len() < until.saturating_add(MAX_FRAME_BYTES)
+            && let Some(chunk) = chunks.next().await
+        {
+            tar.extend_from_slice(&chunk?);
+        }
+        Ok(tar)
+    };
+    match docker.call(&what, LOOK, request).await {
+        Ok(tar) => match part_of_first_file(&tar, part) {
+            Ok(content) => Seen::Known(content),
+            Err(why) => Seen::Unknown(format!("cannot read {path} of container {container}: {why}")),
+        },
+        Err(error) if is_missing_there(&error) => Seen::Absent,
+        Err(error) => Seen::Unknown(error.to_string()),
+    }
+}
+
+/// A part of the first entry, which has to be a file. The archive may have been cut behind that part.
+fn part_of_first_file(tar: &[u8], (offset, length): (u64, u64)) -> Result<Vec<u8>, String> {
+    let mut archive = tar::Archive::new(tar);
+    let mut entries = archive.entries().map_err(|error| error.to_string())?;
+    let entry = entries.next().ok_or("the engine sent an empty archive")?;
+    let mut entry = entry.map_err(|error| errors::condense(&error.to_string()))?;
+    if !entry.header().entry_type().is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    io::copy(&mut entry.by_ref().take(offset), &mut io::sink()).map_err(|error| error.to_string())?;
+    let mut content = Vec::new();
+    let read = entry.take(length).read_to_end(&mut content);
+    read.map_err(|error| error.to_string())?;
+    Ok(content)
+}
+
 /// Reads all files below a directory of a container.
 pub(super) async fn read_files(docker: &Docker, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
     let failed = |why: String| Seen::Unknown(format!("cannot read {directory} of container {container}: {why}"));
@@ -57,6 +101,31 @@ pub(super) async fn read_files(docker: &Docker, container: &str, directory: &str
         Err(error) if is_missing_there(&error) => Seen::Absent,
         Err(error) => Seen::Unknown(error.to_string()),
     }
+}
+
+/// The symbolic links in a directory of a container, with what they lead to.
+pub(super) async fn links(docker: &Docker, container: &str, directory: &str) -> Seen<BTreeMap<String, String>> {
+    if let Some(seen) = local::links(docker, container, directory).await {
+        return seen;
+    }
+    let failed = |why: String| Seen::Unknown(format!("cannot read {directory} of container {container}: {why}"));
+    match download(docker, container, directory, MAX_DIRECTORY_BYTES).await {
+        Ok(tar) => all_links(&tar).map_or_else(|error| failed(error.to_string()), Seen::Known),
+        Err(error) if is_missing_there(&error) => Seen::Absent,
+        Err(error) => Seen::Unknown(error.to_string()),
+    }
+}
+
+fn all_links(tar: &[u8]) -> io::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let entry = entry?;
+        if let (Some(target), Some(name)) = (entry.link_name()?, entry.path()?.file_name()) {
+            let text = |path: &Path| path.to_string_lossy().into_owned();
+            found.insert(text(Path::new(name)), text(&target));
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the path is missing, and not its container.
@@ -210,6 +279,25 @@ mod tests {
             mode: 0o600,
             content: b"text".to_vec(),
         }
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_read_from_an_archive_that_was_cut_behind_it() {
+        let whole = Packed {
+            content: (0..=255).cycle().take(4096).collect(),
+            ..file("000000010000000000000003")
+        };
+        let mut builder = tar::Builder::new(Vec::new());
+        append_file(&mut builder, "a", &whole, (0, 0), NOW).unwrap();
+        let tar = builder.into_inner().unwrap();
+        let frame = tar.len() - 4096 - 1024;
+        assert_eq!(
+            part_of_first_file(&tar[..frame + 300], (250, 10)).unwrap(),
+            whole.content[250..260]
+        );
+        assert_eq!(part_of_first_file(&tar, (4090, 100)).unwrap(), whole.content[4090..]);
+        assert!(part_of_first_file(&tar, (5000, 10)).unwrap().is_empty());
+        assert!(part_of_first_file(&[], (0, 10)).is_err());
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container
         oom_killed: state.oom_killed.unwrap_or_default(),
         started_at: unix_secs(state.started_at.as_deref()),
         finished_at: unix_secs(state.finished_at.as_deref()),
-        health: health(&state),
+        health: health(&state, config.healthcheck.and_then(|check| check.retries)),
         networks: addresses(networks),
         volumes: volume_names(inspected.mounts.unwrap_or_default()),
         limits: limits(&inspected.host_config.unwrap_or_default()),
@@ -108,6 +108,15 @@ pub(super) fn image(inspected: ImageInspect) -> ImageFacts {
     }
 }
 
+/// The ports of the host that a container has for itself when it runs.
+pub(super) fn published(container: &ContainerInspectResponse) -> Option<(String, Vec<u16>)> {
+    let name = plain_name(container.name.as_ref()?);
+    let bindings = container.host_config.as_ref()?.port_bindings.iter().flatten();
+    let hosts = bindings.flat_map(|(_, bound)| bound.iter().flatten());
+    let ports = hosts.filter_map(|binding| binding.host_port.as_ref()?.parse().ok());
+    Some((name, ports.collect()))
+}
+
 /// Labels in order, so that equal ones print equally.
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     labels.unwrap_or_default().into_iter().collect()
@@ -127,10 +136,18 @@ fn run_state(status: Option<ContainerStateStatusEnum>) -> RunState {
     }
 }
 
-fn health(state: &ContainerState) -> Health {
-    match state.health.as_ref().and_then(|health| health.status) {
+/// What probes found. The engine calls a container unhealthy without any when it is paused or asked to stop, and does so
+/// until the next one (`daemon/health.go`, `updateHealthMonitor`): that is evidence of nothing.
+fn health(state: &ContainerState, retries: Option<i64>) -> Health {
+    // What the engine takes where none is set.
+    const RETRIES: i64 = 3;
+    let retries = retries.filter(|retries| *retries > 0).unwrap_or(RETRIES);
+    let Some(health) = &state.health else {
+        return Health::Pending;
+    };
+    match health.status {
         Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
-        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        Some(HealthStatusEnum::UNHEALTHY) if health.failing_streak.unwrap_or_default() >= retries => Health::Unhealthy,
         _ => Health::Pending,
     }
 }

@@ -1,15 +1,16 @@
 //! Delivers files into containers. Secrets are put in here, at the last moment, and live in memory only.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::models::ContainerInspectResponse;
 
 use super::archive::{self, Packed};
-use super::{Docker, local, observe};
+use super::{Docker, local, observe, recover};
 use crate::host::{FailureKind, HostError, Secrets};
-use crate::model::Seen;
 use crate::model::container::{Escape, FileSpec};
 use crate::model::plan::Delivery;
+use crate::model::{SecretRef, Seen, labels};
 
 impl Docker {
     /// Puts files into a container, running or not. Each file appears under its name while it is being written, so a
@@ -22,6 +23,7 @@ impl Docker {
             HostError::new(FailureKind::NotFound, what.as_str(), why)
         })?;
         let owner = owner_ids(self, &inspected, &delivery.container, &delivery.owner, &what).await?;
+        self.find_again(delivery, &inspected).await?;
         let mut files = Vec::new();
         for spec in &delivery.files {
             files.push(Packed {
@@ -41,11 +43,42 @@ impl Docker {
     }
 }
 
+impl Docker {
+    /// The state directory was lost, and nobody runs who could be asked: the passwords of a password file that is to be
+    /// delivered are in those of the resource's other containers.
+    async fn find_again(&self, delivery: &Delivery, inspected: &ContainerInspectResponse) -> Result<(), HostError> {
+        let files = delivery.files.iter().filter(|file| file.name == recover::PGPASS);
+        let mut lost = BTreeMap::new();
+        for placeholder in files.flat_map(|file| &file.secrets).filter(|one| !one.make) {
+            if let SecretRef::Generated { name, .. } = &placeholder.secret
+                && self.secrets.peek(&placeholder.secret)?.is_none()
+            {
+                lost.insert(name.clone(), placeholder.secret.clone());
+            }
+        }
+        let labels = inspected.config.as_ref().and_then(|config| config.labels.as_ref());
+        let Some(uid) = labels
+            .and_then(|found| found.get(labels::UID))
+            .filter(|_| !lost.is_empty())
+        else {
+            return Ok(());
+        };
+        let filter = format!("{}={uid}", labels::UID);
+        let listed = observe::summaries(self, Some(&filter)).await?;
+        let containers: Vec<String> = listed.into_iter().filter_map(|one| one.id).collect();
+        let path = format!("{}/{}", delivery.directory, recover::PGPASS);
+        recover::recover(self, &containers, &path, &lost).await
+    }
+}
+
 /// The file's text with secrets in place of tokens. One pass: a secret that looks like a token is left alone.
 fn filled_in(spec: &FileSpec, secrets: &dyn Secrets) -> Result<String, HostError> {
     let mut values = Vec::new();
     for placeholder in &spec.secrets {
-        let secret = secrets.reveal(&placeholder.secret)?;
+        let secret = match placeholder.make {
+            true => secrets.make(&placeholder.secret)?,
+            false => secrets.reveal(&placeholder.secret)?,
+        };
         let value = match placeholder.escape {
             Escape::None => secret,
             Escape::Pgpass => pgpass_escaped(&secret),
@@ -145,6 +178,7 @@ mod tests {
         Placeholder {
             token: token.to_owned(),
             secret: SecretRef::Env(secret.to_owned()),
+            make: false,
             escape,
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::host::{Ask, HostError, Secrets};
 use crate::model::container::{ContainerSpec, Escape, FileSpec, HealthSpec, Limits, NamedSpec, Placeholder, PortSpec};
-use crate::model::plan::Delivery;
+
+use crate::model::plan::{ConfigCheck, Delivery, EngineOp};
 use crate::model::{SecretRef, labels};
 
 pub(super) const NAME: &str = "reconciler-live";
@@ -93,6 +94,7 @@ pub(super) fn delivery(role: &str) -> Delivery {
                 secrets: vec![Placeholder {
                     token: "{p}".to_owned(),
                     secret: SecretRef::Env("P".to_owned()),
+                    make: false,
                     escape: Escape::None,
                 }],
             },
@@ -114,4 +116,50 @@ pub(super) fn ask(neighbours: bool) -> Ask {
         neighbours,
         brisk: false,
     }
+}
+
+/// A rule that every server takes.
+const ANY: &str = "local all all trust\n";
+
+/// Configurations that a server starts with.
+pub(super) const SOUND: [(&str, &str); 5] = [
+    ("shared_buffers = '64MB'\nhba_file = '/nowhere'\n", ANY),
+    ("pg_stat_statements.max = 100\n", ANY),
+    ("log_min_messages = panic\nlc_messages = 'C'\n", ANY),
+    (
+        "session_preload_libraries = 'auto_explain, $libdir/auto_explain'\n",
+        ANY,
+    ),
+    // It says that the line never applies, and takes it.
+    ("", "hostssl all all all trust\nlocal \"a, b\" all peer # x\n"),
+];
+
+/// Configurations that no server starts with, or that lets nobody in, and what is said of them.
+pub(super) const UNSOUND: [(&str, &str, &str); 11] = [
+    ("shared_buffers = 'lots'\n", ANY, "shared_buffers"),
+    ("no_such_parameter = 1\nwork_mem = 'x'\n", ANY, "no_such_parameter"),
+    ("shared_buffers 64MB = oops =\n", ANY, "syntax error"),
+    ("shared_preload_libraries = 'no_such_library'\n", ANY, "no_such_library"),
+    (
+        "session_preload_libraries = 'no_such_library'\n",
+        ANY,
+        "no_such_library",
+    ),
+    ("local_preload_libraries = 'no_such_library'\n", ANY, "plugins"),
+    ("", "host all all 10.0.0.0/33 md5\n", "10.0.0.0/33"),
+    ("ssl = on\n", ANY, "server.crt"),
+    ("huge_pages = on\n", ANY, "huge pages"),
+    ("shared_buffers = '900GB'\n", ANY, "the host has"),
+    ("archive_mode = on\nwal_level = minimal\n", ANY, "wal_level"),
+];
+
+/// The check of a configuration.
+pub(super) fn config_check(text: &str, hba: &str) -> EngineOp {
+    EngineOp::CheckConfig(ConfigCheck {
+        container: NAME.to_owned(),
+        text: text.to_owned(),
+        hba: hba.to_owned(),
+        members: 1,
+        is_altered: false,
+    })
 }

@@ -5,39 +5,45 @@ use postgres_protocol::password::scram_sha_256;
 use super::{Docker, Exec, ExecOutput, errors};
 use crate::host::{FailureKind, HostError, Secrets};
 use crate::model::SecretRef;
+use crate::model::complaint::complaint;
+use crate::model::plan::ConfigCheck;
 
 /// The user that the server runs as, and that the socket's `peer` method lets in.
 const USER: &str = "postgres";
 /// The script's exit code for a failure that says nothing of the configuration.
 const NOT_CHECKED: i64 = 71;
-/// `postgres -C` reads the whole file as a start would, and then prints one value instead of starting. An empty directory
-/// stands in for the data: the check works while a server runs, and while there is no data yet. It does not load
-/// libraries, so a missing one, which would keep the server from starting, is looked for by hand.
-const CHECK: &str = r#"d=$(mktemp -d) || exit 71
-trap 'rm -rf "$d"' EXIT
-cat >"$d/postgresql.conf" && : >"$d/postgresql.auto.conf" || exit 71
-libraries=$(postgres -C shared_preload_libraries -D "$d" 2>"$d/errors")
-code=$?
-sed "s|$d/||g" "$d/errors" >&2
-[ $code -eq 0 ] || exit $code
-directory=$(pg_config --pkglibdir 2>/dev/null) || exit 0
-set -f
-for library in $(printf %s "$libraries" | tr ',"' '  '); do
-	case $library in */*) continue ;; esac
-	[ -e "$directory/$library.so" ] || [ -e "$directory/$library" ] ||
-		{ echo "FATAL:  could not access file \"$library\" of shared_preload_libraries: no such file in $directory" >&2; exit 1; }
+/// How a configuration is tried beside a server that runs.
+const CHECK: &str = concat!(include_str!("../../kinds/postgres/probe.sh"), include_str!("check.sh"));
+
+/// Ends the WAL senders among the container's processes, but that to the address `$1`. PostgreSQL's titles read
+/// `postgres: CLUSTER_NAME: walsender ROLE ADDRESS(PORT) ...`. A sender that is stuck in sending meets the first signal with
+/// one more message to its receiver, and is stuck in that; the second one ends it (`ProcessClientWriteInterrupt`).
+const END_SENDERS: &str = r#"for round in 1 2; do
+	[ "$round" = 1 ] || sleep 0.1
+	for process in /proc/[0-9]*; do
+		title=$(tr '\0' ' ' 2>/dev/null <"$process/cmdline") || continue
+		case $title in
+		'postgres: '*/*': walsender '*) ;;
+		*) continue ;;
+		esac
+		if [ -n "$1" ]; then case $title in *" $1("*) continue ;; esac; fi
+		kill -TERM "${process#/proc/}" 2>/dev/null || true
+	done
 done"#;
 
-/// Has the server's own program read a configuration, without putting it in force.
-pub(super) async fn check_config(docker: &Docker, container: &str, text: &str) -> Result<(), HostError> {
-    let what = format!("check the configuration in container {container}");
+/// Has the server's own program come as far as the data with a configuration, without putting it in force.
+pub(super) async fn check_config(docker: &Docker, check: &ConfigCheck) -> Result<(), HostError> {
+    let what = format!("check the configuration in container {}", check.container);
+    let files = format!("{}#-- pg_hba.conf\n{}", check.text, check.hba);
+    let members = check.members.to_string();
+    let counts = if check.is_altered { "altered" } else { "plain" };
     let exec = Exec {
-        argv: &["sh", "-c", CHECK],
+        argv: &["sh", "-c", CHECK, "sh", counts, &members],
         env: &["LC_ALL=C"],
-        stdin: Some(text.as_bytes()),
+        stdin: Some(files.as_bytes()),
         user: USER,
     };
-    let output = docker.exec(container, exec).await?;
+    let output = docker.exec(&check.container, exec).await?;
     let kind = match output.code {
         0 => return Ok(()),
         NOT_CHECKED | 126.. => FailureKind::Other,
@@ -47,7 +53,19 @@ pub(super) async fn check_config(docker: &Docker, container: &str, text: &str) -
         "" => output.stdout.as_str(),
         stderr => stderr,
     };
-    Err(HostError::new(kind, what, server_words(said)))
+    let words = complaint(said).unwrap_or_else(|| server_words(said));
+    Err(HostError::new(kind, what, words))
+}
+
+/// Ends the WAL senders of a server that is shutting down, but that to one address.
+pub(super) async fn end_senders(docker: &Docker, container: &str, spared: &str) -> Result<(), HostError> {
+    let exec = Exec {
+        argv: &["sh", "-c", END_SENDERS, "sh", spared],
+        user: USER,
+        ..Exec::default()
+    };
+    let output = docker.exec(container, exec).await?;
+    done(&output, format!("end WAL senders in container {container}"))
 }
 
 /// Removes files, as root: they may belong to whoever put them there.

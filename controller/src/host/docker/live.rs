@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::fixture::{Fixed, NAME, ask, container_spec, delivery, marks, named};
+use super::fixture::{Fixed, NAME, SOUND, UNSOUND, ask, config_check, container_spec, delivery, marks, named};
 use super::{Docker, EngineEvent, Exec, READY, announce};
 use crate::host::{EngineRead, EngineWrite, FailureKind, HostError};
 use crate::model::container::{Health, Limits, RunState};
@@ -121,22 +121,15 @@ impl Story {
     }
 
     async fn checks_configurations(&self) {
-        let check = async |text: &str| {
-            let op = EngineOp::CheckConfig {
-                container: NAME.to_owned(),
-                text: text.to_owned(),
-            };
-            self.op(op).await
-        };
-        check("shared_buffers = '64MB'\nhba_file = '/nowhere'\n").await.unwrap();
-        check("pg_stat_statements.max = 100\n").await.unwrap();
-        for wrong in [
-            "shared_buffers = 'lots'\n",
-            "no_such_parameter = 1\nwork_mem = 'x'\n",
-            "shared_buffers 64MB = oops =\n",
-            "shared_preload_libraries = 'no_such_library'\n",
-        ] {
-            assert_eq!(check(wrong).await.unwrap_err().kind, FailureKind::Invalid);
+        for (text, hba) in SOUND {
+            self.op(config_check(text, hba)).await.unwrap();
+        }
+        for (text, hba, words) in UNSOUND {
+            let error = self.op(config_check(text, hba)).await.unwrap_err();
+            assert!(
+                error.kind == FailureKind::Invalid && error.why.contains(words),
+                "{text}{hba}: {error}"
+            );
         }
         // A primary is left as it is.
         self.op(EngineOp::PromoteInside(NAME.to_owned())).await.unwrap();

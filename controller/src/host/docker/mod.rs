@@ -32,6 +32,7 @@ mod pull;
 mod recover;
 mod socket;
 mod usage;
+mod vitals;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -48,9 +49,10 @@ pub use logs::LogStream;
 
 use super::{Ask, EngineRead, EngineWrite, FailureKind, HostError, Owner, Secrets};
 use crate::model::Seen;
-use crate::model::container::{Objects, ProcessState};
+use crate::model::container::Objects;
 use crate::model::holder::Holder;
 use crate::model::plan::EngineOp;
+use crate::model::process::Vitals;
 
 /// For what the engine answers from memory.
 const LOOK: Duration = Duration::from_secs(10);
@@ -108,6 +110,15 @@ impl Docker {
     /// The id of the container that the agent itself runs in, if it does.
     pub fn in_container(&self) -> Option<String> {
         self.own_id.clone()
+    }
+
+    /// Whether a container runs, or may in a moment; `None` if the engine does not know it.
+    pub async fn runs(&self, container: &str) -> Result<Option<bool>, HostError> {
+        let inspected = observe::inspect(self, container).await?;
+        let state = inspected.map(|inspected| inspected.state.unwrap_or_default());
+        Ok(state.map(|state| {
+            state.running.unwrap_or(true) || state.restarting.unwrap_or(false) || state.paused.unwrap_or(false)
+        }))
     }
 
     /// Calls the engine under a deadline, and words the failure.
@@ -181,20 +192,32 @@ impl EngineRead for Docker {
         }
     }
 
+    async fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+        observe::volume_labels(self, name).await
+    }
+
     async fn read_file(&self, container: &str, path: &str) -> Seen<Vec<u8>> {
         archive::read_file(self, container, path).await
+    }
+
+    async fn read_part(&self, container: &str, path: &str, offset: u64, length: u64) -> Seen<Vec<u8>> {
+        archive::read_part(self, container, path, (offset, length)).await
     }
 
     async fn read_files(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, Vec<u8>>> {
         archive::read_files(self, container, directory).await
     }
 
+    async fn links(&self, container: &str, directory: &str) -> Seen<BTreeMap<String, String>> {
+        archive::links(self, container, directory).await
+    }
+
     async fn log_tail(&self, container: &str, lines: u32) -> Seen<String> {
         logs::tail(self, container, lines).await
     }
 
-    async fn process(&self, container: &str) -> Seen<ProcessState> {
-        processes::main(self, container).await
+    async fn process(&self, container: &str) -> Seen<Vitals> {
+        processes::of(self, container).await
     }
 
     async fn volume_bytes(&self, volumes: &[String]) -> BTreeMap<String, u64> {
@@ -225,7 +248,7 @@ impl EngineWrite for Docker {
             EngineOp::Disconnect { container, network } => operate::detach(self, container, network).await,
             EngineOp::Unpause(container) => operate::unpause(self, container).await,
             EngineOp::UpdateLimits { container, limits } => limits::update(self, container, limits).await,
-            EngineOp::CheckConfig { container, text } => inside::check_config(self, container, text).await,
+            EngineOp::CheckConfig(check) => inside::check_config(self, check).await,
             EngineOp::CheckFiles(check) => check::files(self, check).await,
             EngineOp::RemoveFiles {
                 container,
@@ -234,11 +257,12 @@ impl EngineWrite for Docker {
             } => inside::remove_files(self, container, directory, names).await,
             EngineOp::ResetAdmin { container, password } => inside::reset_admin(self, container, password).await,
             EngineOp::RecoverPasswords {
-                container,
+                containers,
                 path,
                 passwords,
-            } => recover::recover(self, container, path, passwords).await,
+            } => recover::recover(self, containers, path, passwords).await,
             EngineOp::PromoteInside(container) => self.promote_inside(container).await,
+            EngineOp::EndSenders { container, spared } => inside::end_senders(self, container, spared).await,
             EngineOp::ResetPassword {
                 container,
                 role,

@@ -79,7 +79,7 @@ async fn check(docker: &Docker, what: &str, own: &str, volumes: &[String]) -> Re
     if volumes.is_empty() {
         return Ok(());
     }
-    let found = among(docker, &living(docker).await?, &HashMap::new(), volumes).await?;
+    let found = holders(docker, volumes).await?;
     let mut found = volumes
         .iter()
         .filter_map(|volume| holder::in_the_way(&found, volume, own));

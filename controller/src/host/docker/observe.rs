@@ -13,7 +13,7 @@ use super::{Docker, LOOK, convert, disk};
 use crate::host::{Ask, FailureKind, HostError, Owner};
 use crate::model::Seen;
 use crate::model::container::{ImageFacts, Namesake, Objects};
-use crate::model::labels;
+use crate::model::{claim, labels};
 
 /// The objects of one resource, and if asked for, those of all others.
 pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostError> {
@@ -33,6 +33,7 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
     let inspected = inspect_all(docker, &ours).await?;
     let mut lately = Lately::new(&ours, &inspected);
     let mut objects = Objects {
+        published: inspected.iter().filter_map(convert::published).collect(),
         containers: inspected.into_iter().filter_map(convert::container).collect(),
         neighbours: neighbours.into_iter().map(convert::neighbour).collect(),
         images: ask.images.iter().cloned().zip(images).collect(),
@@ -40,6 +41,12 @@ pub(super) async fn objects(docker: &Docker, ask: &Ask) -> Result<Objects, HostE
         ..Objects::default()
     };
     for volume in volumes?.into_iter().map(convert::volume) {
+        if claim::is_claim(&volume.labels) {
+            if volume.labels.get(labels::UID) == Some(&ask.uid) {
+                objects.claim = Some(volume);
+            }
+            continue;
+        }
         match volume.labels.get(labels::UID) {
             Some(uid) if *uid == ask.uid => objects.volumes.push(volume),
             _ => objects.foreign_volumes.push(volume.name),
@@ -84,8 +91,8 @@ async fn namesakes(docker: &Docker, mut ours: Vec<&Network>) -> Result<Vec<Names
     Ok(namesakes)
 }
 
-/// All resources that have something here. A network tells of its resource only where no container or volume does: it may
-/// be all that is left of one, and holds nothing.
+/// All resources that have something here. A network or a claim tells of its resource only where no container or other volume
+/// does: it may be all that is left of one, and holds nothing.
 pub(super) async fn owners(docker: &Docker) -> Result<Vec<Owner>, HostError> {
     let filter = Some(labels::UID);
     let (summaries, volumes, networks) = tokio::join!(
@@ -95,13 +102,17 @@ pub(super) async fn owners(docker: &Docker) -> Result<Vec<Owner>, HostError> {
     );
     let of_containers = summaries?.into_iter().map(|summary| convert::labels(summary.labels));
     let of_volumes = volumes?.into_iter().map(|volume| convert::labels(Some(volume.labels)));
+    let (claims, of_volumes): (Vec<_>, Vec<_>) = of_volumes.partition(claim::is_claim);
     let owners: BTreeSet<Owner> = of_containers.chain(of_volumes).map(owner).collect();
     let is_new = |owner: &Owner| !owners.iter().any(|o| (&o.kind, &o.name) == (&owner.kind, &owner.name));
     let of_networks = networks?
         .into_iter()
         .map(|network| owner(convert::labels(network.labels)));
-    let only_networks: BTreeSet<Owner> = of_networks.filter(is_new).collect();
-    Ok(owners.into_iter().chain(only_networks).collect())
+    let others: BTreeSet<Owner> = of_networks
+        .chain(claims.into_iter().map(owner))
+        .filter(is_new)
+        .collect();
+    Ok(owners.into_iter().chain(others).collect())
 }
 
 fn owner(mut labels: BTreeMap<String, String>) -> Owner {
@@ -145,6 +156,16 @@ pub(super) async fn inspect(docker: &Docker, container: &str) -> Result<Option<C
     let request = async |engine: bollard::Docker| engine.inspect_container(container, None).await;
     match docker.call(&what, LOOK, request).await {
         Ok(inspected) => Ok(Some(inspected)),
+        Err(error) if error.kind == FailureKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The labels of a volume; `None` if it is not there.
+pub(super) async fn volume_labels(docker: &Docker, name: &str) -> Result<Option<BTreeMap<String, String>>, HostError> {
+    let request = async |engine: bollard::Docker| engine.inspect_volume(name).await;
+    match docker.call(&format!("inspect volume {name}"), LOOK, request).await {
+        Ok(volume) => Ok(Some(convert::labels(Some(volume.labels)))),
         Err(error) if error.kind == FailureKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -1,4 +1,5 @@
-//! Finds passwords again that the state directory has lost: every member holds those that replication needs.
+//! Finds passwords again that the state directory has lost: every member holds those that replication needs, an exporter and
+//! Grafana their own.
 
 use std::collections::BTreeMap;
 
@@ -6,32 +7,47 @@ use super::{Docker, archive};
 use crate::host::{FailureKind, HostError};
 use crate::model::{SecretRef, Seen};
 
-/// Takes passwords that nobody knows any more from a container's password file. One that is not in there either is made
-/// anew, for then it can only be reset.
+/// The name of libpq's password file in a member's directory.
+pub const PGPASS: &str = "pgpass";
+
+/// Takes passwords that nobody knows any more from the files of containers. One that is in none of them is made anew, for then
+/// it can only be reset; but not while one of them cannot be read.
 pub async fn recover(
     docker: &Docker,
-    container: &str,
+    containers: &[String],
     path: &str,
     passwords: &BTreeMap<String, SecretRef>,
 ) -> Result<(), HostError> {
-    let text = match archive::read_file(docker, container, path).await {
-        Seen::Known(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Seen::Absent => String::new(),
-        Seen::Unknown(why) => {
-            let what = format!("read {path} of container {container}");
-            return Err(HostError::new(FailureKind::Other, what, why));
+    let mut texts = Vec::new();
+    let mut unread = None;
+    for container in containers {
+        match archive::read_file(docker, container, path).await {
+            Seen::Known(bytes) => texts.push(String::from_utf8_lossy(&bytes).into_owned()),
+            Seen::Absent => {}
+            Seen::Unknown(why) => {
+                let what = format!("read {path} of container {container}");
+                unread = Some(HostError::new(FailureKind::Other, what, why));
+            }
         }
-    };
+    }
     for (role, secret) in passwords {
         if docker.secrets.peek(secret)?.is_some() {
             continue;
         }
-        match text.lines().find_map(|line| password_of(line, role)) {
-            Some(password) => docker.secrets.keep(secret, &password)?,
-            None => docker.secrets.reveal(secret).map(drop)?,
+        match (texts.iter().find_map(|text| password_in(text, path, role)), &unread) {
+            (Some(password), _) => docker.secrets.keep(secret, &password)?,
+            (None, Some(error)) => return Err(error.clone()),
+            (None, None) => docker.secrets.make(secret).map(drop)?,
         }
     }
     Ok(())
+}
+
+fn password_in(text: &str, path: &str, role: &str) -> Option<String> {
+    match path.rsplit('/').next() == Some(PGPASS) {
+        true => text.lines().find_map(|line| password_of(line, role)),
+        false => Some(text.trim_end().to_owned()).filter(|password| !password.is_empty()),
+    }
 }
 
 /// The password in a line of libpq's password file (documentation, 34.16), if the line is for `role`.

@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Trouble;
 use super::verifier::Verifiers;
+use super::wal;
 use crate::model::Lsn;
-use crate::model::postgres::{PgFacts, RoleAttributes, RoleFacts, Sizes, SlotFacts, StandbyFacts};
+use crate::model::postgres::{
+    LogicalSlot, Made, PgFacts, PgQuestion, Receiver, RoleAttributes, RoleFacts, Running, Sizes, SlotFacts,
+    StandbyFacts,
+};
+use crate::model::wal::{Mark, Place};
 
 /// The question that all facts come from.
 pub const SQL: &str = include_str!("facts.sql");
@@ -21,6 +26,10 @@ pub struct Asked<'a> {
     pub files: &'a [String],
     /// Whether to measure the data and the log.
     pub sizes: bool,
+    /// A timeline and a position: the hash of what precedes it is asked for.
+    pub mark: Option<(u32, u64)>,
+    /// Timelines and addresses of pages of the log.
+    pub pages: &'a [(u32, u64)],
 }
 
 impl Asked<'_> {
@@ -40,6 +49,11 @@ struct Answer {
     lsn: Lsn,
     receive_lsn: Lsn,
     flush_lsn: Lsn,
+    mark: Option<MarkAnswer>,
+    hash_asked: Option<String>,
+    pages: Vec<(u32, u64, String)>,
+    segment_bytes: u64,
+    min_recovery_lsn: Lsn,
     sync_names: String,
     replay_paused: bool,
     receiver_streaming: bool,
@@ -49,18 +63,38 @@ struct Answer {
     files_edited: BTreeSet<String>,
     reload_due: bool,
     pending_restart: Vec<String>,
+    running: BTreeMap<String, Row>,
+    hba_remarks: Vec<String>,
+    set_aside: String,
+    holds: (u64, u64, u64),
     auto_conf: BTreeMap<String, String>,
     standby_floor: BTreeMap<String, i64>,
+    floor_defaults: BTreeMap<String, i64>,
     setting_errors: Vec<String>,
     hba_errors: Vec<String>,
     standbys: BTreeMap<String, StandbyFacts>,
+    receivers: Vec<Receiver>,
     slots: BTreeMap<String, SlotFacts>,
+    logical: BTreeMap<String, LogicalSlot>,
+    standby_slots: String,
     base_backups: BTreeMap<String, (u64, u64)>,
     roles: BTreeMap<String, RoleAnswer>,
+    tablespaces: BTreeMap<String, String>,
     databases: BTreeMap<String, String>,
     history: String,
     can_rewind: bool,
     sizes: Option<Sizes>,
+    made: Option<Made>,
+}
+
+/// File, setting, unit, type, context, source, whether that is our file, whether a restart is waited for.
+type Row = (Option<String>, String, String, String, String, String, bool, bool);
+
+#[derive(Deserialize)]
+struct MarkAnswer {
+    timeline: u32,
+    lsn: Lsn,
+    hash: String,
 }
 
 #[derive(Deserialize)]
@@ -70,9 +104,10 @@ struct RoleAnswer {
     member_of: Vec<String>,
 }
 
-/// The facts of an answer. `passwords` are the wanted ones; one that was not made yet fits no verifier.
+/// The facts of an answer to a question. `passwords` are the wanted ones; one that was not made yet fits no verifier.
 pub fn read(
     text: &str,
+    question: &PgQuestion,
     passwords: &BTreeMap<String, Option<String>>,
     verifiers: &mut Verifiers,
 ) -> Result<PgFacts, Trouble> {
@@ -89,7 +124,20 @@ pub fn read(
         };
         (name, facts)
     });
+    // What is not on its disk yet ends nowhere.
+    let is_written = |place: &&Place| place.lsn < answer.flush_lsn;
+    let places: Vec<Place> = question.places.iter().filter(is_written).copied().collect();
+    let boundaries = boundaries(&places, &answer.pages, answer.segment_bytes);
+    let mark = answer.mark.map(|mark| Mark {
+        place: Place::new(mark.timeline, mark.lsn),
+        hash: mark.hash,
+    });
+    let asked = question.mark.as_ref().zip(answer.hash_asked);
     Ok(PgFacts {
+        mark,
+        found_mark: asked.map(|(mark, hash)| Mark { hash, ..mark.clone() }),
+        boundaries,
+        min_recovery_lsn: answer.min_recovery_lsn,
         system_identifier: identifier(&answer.system_identifier)?,
         in_recovery: answer.in_recovery,
         timeline: answer.timeline,
@@ -106,19 +154,57 @@ pub fn read(
         files_edited: answer.files_edited,
         reload_due: answer.reload_due,
         pending_restart: answer.pending_restart,
+        running: answer
+            .running
+            .into_iter()
+            .map(|(name, row)| (name, running(row)))
+            .collect(),
+        conf_remarks: answer.hba_remarks,
+        set_aside: answer.set_aside.lines().map(shown_line).collect(),
+        holds: answer.holds,
         auto_conf: answer.auto_conf.into_iter().map(without_password).collect(),
         standby_floor: answer.standby_floor,
+        floor_defaults: answer.floor_defaults,
         conf_errors: [answer.setting_errors, answer.hba_errors].concat(),
         standbys: answer.standbys,
+        receivers: answer.receivers,
         slots: answer.slots,
+        logical: answer.logical,
+        standby_slots: names(&answer.standby_slots),
         base_backups: answer.base_backups,
         roles: roles.collect(),
+        tablespaces: answer.tablespaces,
         databases: answer.databases,
         extensions: BTreeMap::new(),
         history: history(&answer.history)?,
         can_rewind: answer.can_rewind,
         sizes: answer.sizes,
+        made: answer.made,
     })
+}
+
+/// Which of the places that were asked for are the ends of records. What the server no longer has is left out.
+fn boundaries(places: &[Place], pages: &[(u32, u64, String)], segment: u64) -> BTreeMap<String, bool> {
+    let told = places.iter().filter_map(|place| {
+        let at = wal::page_of(place.lsn).0;
+        let (_, _, hex) = pages
+            .iter()
+            .find(|(timeline, page, _)| (*timeline, *page) == (place.timeline, at))?;
+        Some((place.to_string(), wal::is_boundary(&bytes(hex)?, place.lsn, segment)?))
+    });
+    told.collect()
+}
+
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.map(byte).collect()
+}
+
+/// The names in a list, as the agent writes them.
+fn names(list: &str) -> Vec<String> {
+    let names = list.split(',').map(|name| name.trim().trim_matches('"').to_owned());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// SQL shows the identifier as a signed number; `initdb` made it unsigned.
@@ -127,6 +213,26 @@ fn identifier(text: &str) -> Result<u64, Trouble> {
         .parse()
         .map_err(|_| Trouble::Unreadable(format!("system identifier `{text}`")))?;
     Ok(signed.cast_unsigned())
+}
+
+fn running((file, setting, unit, vartype, context, source, is_ours, is_pending): Row) -> Running {
+    Running {
+        file,
+        setting,
+        unit,
+        vartype,
+        context,
+        source,
+        is_ours,
+        is_pending,
+    }
+}
+
+/// A line of `postgresql.auto.conf`, which is printed.
+fn shown_line(line: &str) -> String {
+    let (name, value) = line.split_once('=').unwrap_or((line, ""));
+    let (name, value) = without_password((name.trim().to_owned(), value.trim().to_owned()));
+    format!("{name} = {value}")
 }
 
 /// Values are printed in plans; one such as `primary_conninfo` may hold a password.

@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::host::{FailureKind, HostError};
 use crate::model::SecretRef;
-use crate::model::postgres::Down;
+use crate::model::postgres::{Down, PORT_CLOSED};
 
 /// Why a server was not asked, or gave no answer.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Trouble {
             Trouble::Client(error) => match error.as_db_error() {
                 Some(answer) => by_state(answer.code(), answer.message()),
                 None if is_refused(error) => {
-                    return (Down::StartingUp, "its port is not open yet".to_owned());
+                    return (Down::StartingUp, PORT_CLOSED.to_owned());
                 }
                 None => Down::NoAnswer,
             },

@@ -8,9 +8,10 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod verifier;
+pub mod wal;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,7 +25,10 @@ use self::statements::Script;
 use self::verifier::Verifiers;
 use super::{HostError, PostgresRead, PostgresWrite, Secrets};
 use crate::model::plan::SqlTarget;
-use crate::model::postgres::{PgFacts, PgQuestion, RoleChange, Server, SqlOp};
+use crate::model::postgres::{ExtensionFacts, PgFacts, PgQuestion, RoleChange, Server, SqlOp};
+
+/// The extensions of one database, by name.
+type Extensions = BTreeMap<String, ExtensionFacts>;
 
 /// How long a server may take to give its facts, login included. It takes milliseconds when all is well.
 const FACTS_DEADLINE: Duration = Duration::from_secs(3);
@@ -99,10 +103,15 @@ impl Postgres {
     }
 
     async fn ask(&self, line: &mut Line, question: &PgQuestion) -> Result<PgFacts, Trouble> {
+        let pages = question.places.iter();
+        let pages: BTreeSet<(u32, u64)> = pages.map(|place| (place.timeline, wal::page_of(place.lsn).0)).collect();
+        let mark = question.mark.as_ref().map(|mark| mark.place);
         let asked = Asked {
             directory: &question.directory,
             files: &question.files,
             sizes: question.sizes,
+            mark: mark.map(|place| (place.timeline, place.lsn.0)),
+            pages: &pages.into_iter().collect::<Vec<_>>(),
         };
         let (answer, problem) = match line.ask(facts::SQL, &asked.text()).await {
             // A file that the server may not read fails the whole question. Without the files all else is known, and
@@ -115,7 +124,7 @@ impl Postgres {
             answer => (answer?, None),
         };
         let passwords = self.passwords(question);
-        let mut facts = facts::read(&answer, &passwords, &mut self.verifiers.borrow_mut())?;
+        let mut facts = facts::read(&answer, question, &passwords, &mut self.verifiers.borrow_mut())?;
         facts.conf_errors.extend(problem);
         Ok(facts)
     }
@@ -130,7 +139,7 @@ impl Postgres {
     }
 
     /// The extensions of databases. One that does not let us in is left out, and is looked into again.
-    async fn extensions(&self, target: &SqlTarget, databases: &[String]) -> BTreeMap<String, Vec<String>> {
+    async fn extensions(&self, target: &SqlTarget, databases: &[String]) -> BTreeMap<String, Extensions> {
         let looks = databases.iter().map(|database| async move {
             let look = timeout(LOOK_DEADLINE, self.extensions_of(target, database)).await;
             Some((database.clone(), look.ok()?.ok()?))
@@ -138,11 +147,20 @@ impl Postgres {
         join_all(looks).await.into_iter().flatten().collect()
     }
 
-    async fn extensions_of(&self, target: &SqlTarget, database: &str) -> Result<Vec<String>, Trouble> {
+    async fn extensions_of(&self, target: &SqlTarget, database: &str) -> Result<Extensions, Trouble> {
         let line = self.connect(target, Some(database)).await?;
-        let sql = "SELECT extname FROM pg_catalog.pg_extension ORDER BY extname";
+        let sql = "SELECT e.extname, e.extversion, n.nspname::text, e.extrelocatable FROM pg_catalog.pg_extension AS e \
+                   JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace";
         let rows = line.client.query(sql, &[]).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let read = |row: &tokio_postgres::Row| {
+            let facts = ExtensionFacts {
+                version: row.try_get(1)?,
+                schema: row.try_get(2)?,
+                is_relocatable: row.try_get(3)?,
+            };
+            Ok((row.try_get(0)?, facts))
+        };
+        rows.iter().map(read).collect()
     }
 
     async fn connect(&self, target: &SqlTarget, database: Option<&str>) -> Result<Line, Trouble> {
@@ -156,9 +174,15 @@ impl Postgres {
         // The server gets a verifier, never the password: statements end up in logs and in statistics.
         let verifier = match op {
             SqlOp::Role(RoleChange {
-                password: Some(secret), ..
+                password: Some(secret),
+                create,
+                ..
             }) => {
-                let password = self.secrets.reveal(secret).map_err(Trouble::Secret)?;
+                let password = match create {
+                    true => self.secrets.make(secret),
+                    false => self.secrets.reveal(secret),
+                };
+                let password = password.map_err(Trouble::Secret)?;
                 Some(postgres_protocol::password::scram_sha_256(password.as_bytes()))
             }
             _ => None,

@@ -77,10 +77,9 @@ pub fn script(op: &SqlOp, verifier: Option<&str>) -> Script {
             }
         }
         SqlOp::CreateDatabase { name, owner } => {
-            let owner = if owner.is_empty() {
-                String::new()
-            } else {
-                format!(" OWNER {}", ident(owner))
+            let owner = match owner.is_empty() {
+                true => String::new(),
+                false => format!(" OWNER {}", ident(owner)),
             };
             script.steps = vec![format!("CREATE DATABASE {}{owner}", ident(name))];
             script.already = Some((SqlState::DUPLICATE_DATABASE, Vec::new()));
@@ -89,14 +88,57 @@ pub fn script(op: &SqlOp, verifier: Option<&str>) -> Script {
         SqlOp::DatabaseOwner { name, owner } => {
             script.steps = vec![format!("ALTER DATABASE {} OWNER TO {}", ident(name), ident(owner))];
         }
-        SqlOp::CreateExtension { database, name } => {
+        SqlOp::CreateExtension { database, .. }
+        | SqlOp::UpdateExtension { database, .. }
+        | SqlOp::MoveExtension { database, .. } => {
             script.database = Some(database.clone());
-            script.steps = vec![format!("CREATE EXTENSION IF NOT EXISTS {}", ident(name))];
+            script.steps = of_extension(op);
             script.deadline = CREATION_DEADLINE;
         }
         SqlOp::TerminateClients => script.steps = vec![terminate_clients()],
+        SqlOp::EndSenders(pids) => script.steps = vec![end_senders(pids)],
     }
     script
+}
+
+/// What is done to an extension.
+fn of_extension(op: &SqlOp) -> Vec<String> {
+    let mut steps = Vec::new();
+    if let SqlOp::CreateExtension { schema, .. } | SqlOp::MoveExtension { schema, .. } = op {
+        steps.extend(make_schema(schema));
+    }
+    if let SqlOp::CreateExtension {
+        name,
+        schema,
+        version,
+        cascade,
+        ..
+    } = op
+    {
+        let mut create = format!("CREATE EXTENSION IF NOT EXISTS {}", ident(name));
+        for (word, value) in [("SCHEMA", schema), ("VERSION", version)] {
+            if !value.is_empty() {
+                create.push_str(&format!(" {word} {}", ident(value)));
+            }
+        }
+        if *cascade {
+            create.push_str(" CASCADE");
+        }
+        steps.push(create);
+    }
+    if let SqlOp::UpdateExtension { name, version, .. } = op {
+        steps.push(format!("ALTER EXTENSION {} UPDATE TO {}", ident(name), ident(version)));
+    }
+    if let SqlOp::MoveExtension { name, schema, .. } = op {
+        steps.push(format!("ALTER EXTENSION {} SET SCHEMA {}", ident(name), ident(schema)));
+    }
+    steps
+}
+
+/// Makes a schema, if one is named. PostgreSQL's own are there.
+fn make_schema(schema: &str) -> Option<String> {
+    let is_users = !schema.is_empty() && !schema.starts_with("pg_");
+    is_users.then(|| format!("CREATE SCHEMA IF NOT EXISTS {}", ident(schema)))
 }
 
 /// Ends all sessions but the agent's own. Replication has a backend type of its own and is left alone.
@@ -105,6 +147,15 @@ fn terminate_clients() -> String {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' \
          AND NOT (usename = current_user AND application_name = {})",
         literal(APPLICATION_NAME)
+    )
+}
+
+/// A process number may be another's by now: only what is a WAL sender still is ended.
+fn end_senders(pids: &[i32]) -> String {
+    let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+    format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE pid IN ({})",
+        pids.join(", ")
     )
 }
 
@@ -186,7 +237,22 @@ mod tests {
         let op = SqlOp::CreateExtension {
             database: "shop".to_owned(),
             name: "pg_trgm".to_owned(),
+            schema: String::new(),
+            version: String::new(),
+            cascade: false,
         };
         assert_eq!(script(&op, None).database.as_deref(), Some("shop"));
+        let exact = SqlOp::CreateExtension {
+            database: "shop".to_owned(),
+            name: "earthdistance".to_owned(),
+            schema: "tools".to_owned(),
+            version: "1.1".to_owned(),
+            cascade: true,
+        };
+        let steps = [
+            r#"CREATE SCHEMA IF NOT EXISTS "tools""#,
+            r#"CREATE EXTENSION IF NOT EXISTS "earthdistance" SCHEMA "tools" VERSION "1.1" CASCADE"#,
+        ];
+        assert_eq!(script(&exact, None).steps, steps);
     }
 }

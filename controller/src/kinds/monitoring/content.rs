@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::conf;
 use super::dashboards::{self, Source};
-use super::grafana::{Board, Content, import};
+use super::grafana::{Board, Content, Unusable, import};
 use super::monitor::{GRAFANA, KIND, Monitor, PROMETHEUS};
 use super::spec::Grafana;
 use crate::kinds::password;
@@ -40,7 +40,7 @@ pub fn content(monitor: &Monitor, spec: &Grafana) -> Content {
             boards.insert(uid, board);
         }
     }
-    for built_in in dashboards::all(&source) {
+    for built_in in dashboards::all(&source, monitor.scrape_secs) {
         let uid = format!("{}{}", built_in.uid, suffix(monitor, spec));
         let mut json = built_in.json;
         json["uid"] = json!(uid);
@@ -126,7 +126,10 @@ pub fn complaint(name: &str, text: &str) -> Option<Complaint> {
         });
     }
     match import(text, stem(name), None, "prometheus") {
-        Err(message) => Some(whole(format!("this cannot be a dashboard: {message}"), EXPORT)),
+        Err(Unusable { message, near }) => Some(Complaint {
+            at: near.map(|near| line_with(text, &near)),
+            ..whole(format!("this cannot be a dashboard: {message}"), EXPORT)
+        }),
         Ok((uid, _)) if uid.starts_with(OURS) => {
             let message = format!("{uid}: uids that begin with `{OURS}` are the agent's own");
             Some(Complaint {
@@ -160,12 +163,16 @@ pub fn defines(name: &str, text: &str) -> Vec<String> {
 
 /// The first line that has a text in quotes.
 fn line_of(text: &str, what: &str) -> Position {
-    let quoted = format!("\"{what}\"");
-    let found = text.lines().zip(1..).find(|(line, _)| line.contains(&quoted));
+    line_with(text, &format!("\"{what}\""))
+}
+
+/// The first line that has a text.
+fn line_with(text: &str, what: &str) -> Position {
+    let found = text.lines().zip(1..).find(|(line, _)| line.contains(what));
     Position {
         line: found.map_or(1, |(_, at)| at),
         column: found
-            .and_then(|(line, _)| line.find(&quoted))
+            .and_then(|(line, _)| line.find(what))
             .map_or(1, |at| u32::try_from(at).unwrap_or(0) + 1),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::conf::{self, Target, Targets};
 use super::monitor::{ALERTMANAGER, KIND, Monitor, PROMETHEUS, ROLE};
-use super::plan::View;
+use super::plan::{View, userfiles};
 use super::spec::RedisServer;
 use super::{queries, rules};
 use crate::converge::Piece;
@@ -20,6 +20,8 @@ use crate::model::plan::Delivery;
 const USER: &str = "65534:65534";
 /// Seconds that Prometheus may take to write down what it has in memory.
 const PROMETHEUS_GRACE_SECS: i64 = 60;
+/// For how many seconds Prometheus takes a sample for the present value, if it is not told otherwise.
+const LOOKBACK_SECS: u64 = 300;
 /// Seconds that the others may take to stop.
 pub const GRACE_SECS: i64 = 10;
 
@@ -93,7 +95,7 @@ pub fn targets(view: &View<'_>) -> Targets {
 /// The rule files in force, by their paths: ours, and the users' that were found good.
 pub fn rule_files(view: &View<'_>) -> Vec<(String, String)> {
     let alerts = &view.monitor.spec.alerts;
-    let ours = rules::ours(&view.runbook_url(), &alerts.disabled);
+    let ours = rules::ours(&view.runbook_url(), &alerts.disabled, view.monitor.scrape_secs);
     let ours = ours
         .into_iter()
         .map(|(name, text)| (format!("rules/ours/{name}"), text));
@@ -146,6 +148,10 @@ fn prometheus(view: &View<'_>) -> Piece {
         format!("--web.listen-address=:{}", conf::PROMETHEUS_PORT),
         format!("--web.external-url=http://{}:{}/", view.monitor.reached_at(), spec.port),
     ];
+    if view.monitor.scrape_secs > LOOKBACK_SECS / 2 {
+        // Else a sample would be forgotten before the next one comes.
+        entrypoint.push(format!("--query.lookback-delta={}s", 3 * view.monitor.scrape_secs));
+    }
     if let Some(bytes) = view.monitor.retention_bytes {
         entrypoint.push(format!("--storage.tsdb.retention.size={bytes}B"));
     }
@@ -247,10 +253,11 @@ fn postgres_exporter(view: &View<'_>, cluster: &str, network: &str, member: &Fac
         env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         ..container(view, &name, &spec.image, view.monitor.limits("postgres"), port)
     };
-    let queries = marked("queries.yml", &queries::merged(&view.monitor.folder("queries")));
+    let queries = marked("queries.yml", &queries::merged(&userfiles::queries_in_force(view)));
     let secret = Placeholder {
         token: "{password}".to_owned(),
         secret: Monitor::password(cluster),
+        make: view.lacks_role(cluster),
         escape: Escape::None,
     };
     let password = FileSpec {
@@ -282,6 +289,7 @@ fn redis_exporter(view: &View<'_>, server: &RedisServer) -> Piece {
         let secret = Placeholder {
             token: "{password}".to_owned(),
             secret: password::of((KIND, &view.monitor.name), &name, Some(from)),
+            make: false,
             escape: Escape::Json,
         };
         files.push(FileSpec {

@@ -22,6 +22,7 @@ pub mod spec;
 pub mod status;
 pub mod uses;
 pub mod validate;
+mod windows;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ use crate::host::{FailureKind, HostError, Reads};
 use crate::manifest::folders::Folder;
 use crate::manifest::load::KindSchema;
 use crate::model::SecretRef;
+use crate::model::container::Objects;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::Status;
 
@@ -49,6 +51,7 @@ const FOLDERS: &[Folder] = &[
         name: "rules",
         path: &["prometheus", "rules"],
         endings: &[".yml", ".yaml"],
+        packed: &[],
         // What is wrong with rules is for promtool to say.
         check: |_, _| None,
         defines: |_, _| Vec::new(),
@@ -57,6 +60,7 @@ const FOLDERS: &[Folder] = &[
         name: "queries",
         path: &["exporters", "postgres", "queries"],
         endings: &[".yml", ".yaml"],
+        packed: &[],
         check: |_, text| queries::complaint(text),
         defines: |_, text| queries::defines(text),
     },
@@ -64,6 +68,7 @@ const FOLDERS: &[Folder] = &[
         name: "dashboards",
         path: &["grafana", "dashboards"],
         endings: &[".json"],
+        packed: &[],
         check: content::complaint,
         defines: content::defines,
     },
@@ -71,6 +76,7 @@ const FOLDERS: &[Folder] = &[
         name: "alertmanager",
         path: &["alertmanager", "config"],
         endings: &[".yml", ".yaml", ".tmpl"],
+        packed: &[],
         check: |_, _| None,
         defines: |_, _| Vec::new(),
     },
@@ -114,6 +120,14 @@ impl Kind for Monitoring {
         observe::observe(host, wanted, memory, before, look).await
     }
 
+    fn objects(observed: &Observed) -> &Objects {
+        &observed.objects
+    }
+
+    fn labels(wanted: &Monitor) -> BTreeMap<String, String> {
+        wanted.labels(None)
+    }
+
     fn plan(scene: &Scene<'_, Self>) -> Plan<Change> {
         plan::plan(&view(scene))
     }
@@ -143,6 +157,14 @@ impl Kind for Monitoring {
             | Change::Read(_)
             | Change::Reloading(..) => false,
         }
+    }
+
+    fn begins(change: &Change) -> bool {
+        matches!(change, Change::Port(..))
+    }
+
+    fn has_data(_: &Memory) -> bool {
+        false
     }
 
     fn status(scene: &Scene<'_, Self>, plan: &Plan<Change>) -> Status {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::memory::Memory;
 use super::monitor::{Monitor, PROMETHEUS, ROLE};
 use super::plan::{self, View};
-use super::{conf, content, desired};
+use super::{conf, content, desired, queries};
 use crate::converge::{self, names, occupied};
 use crate::host::{Ask, HostError, Reads};
 use crate::kinds::Look;
@@ -41,6 +41,10 @@ pub struct Observed {
     pub running: Seen<String>,
     /// What Prometheus scrapes, and how that went.
     pub targets: Seen<Vec<TargetSeen>>,
+    /// What exporters that answer Prometheus with an error say to that, by the names of their containers.
+    pub failing: BTreeMap<String, String>,
+    /// The queries that PostgreSQL refuses, with its words, by the names of the exporters' containers.
+    pub refused_queries: BTreeMap<String, (String, String)>,
     /// What Grafana holds; nothing where there is none to be asked.
     pub grafana: Option<GrafanaSeen>,
     /// When it was asked, in seconds since the epoch.
@@ -125,6 +129,8 @@ pub async fn observe<R: Reads>(
         );
         observed.running = read(config, conf::running_mark);
         observed.targets = read(targets, targets_in);
+        observed.failing = failing(host, monitor, &observed).await;
+        observed.refused_queries = refused_queries(host, &authority, &observed.objects).await;
     }
     let grafana = View {
         monitor,
@@ -146,7 +152,7 @@ pub async fn observe<R: Reads>(
             Some(_) | None => (Some(host.grafana(&target, &question).await), look.now),
         };
     }
-    observed.silent_since = silent_since(&observed, before, look.now);
+    observed.silent_since = silent_since(&observed, before, look);
     observed.short_lives = short_lives(&observed.objects, before, look.now);
     holders(host, monitor, (memory, before), look, &mut observed).await;
     Ok(observed)
@@ -251,7 +257,58 @@ fn targets_in(answer: &Value) -> Option<Vec<TargetSeen>> {
     Some(seen.collect())
 }
 
-fn silent_since(observed: &Observed, before: &Observed, now: i64) -> BTreeMap<String, i64> {
+/// What exporters say that answer with an error: Prometheus knows its number only.
+async fn failing<R: Reads>(host: &R, monitor: &Monitor, observed: &Observed) -> BTreeMap<String, String> {
+    let targets = observed.targets.known().into_iter().flatten();
+    let answers_badly = |target: &&TargetSeen| {
+        target.job == "postgres" && target.is_up == Some(false) && target.error.contains("HTTP status")
+    };
+    let asked = targets.filter(answers_badly).filter_map(|target| {
+        let name = target.instance.rsplit_once(':')?.0.to_owned();
+        let address = observed
+            .objects
+            .container(&name)?
+            .networks
+            .get(&monitor.network_name())?;
+        let authority = format!("{address}:{}", conf::POSTGRES_EXPORTER_PORT);
+        Some(async move {
+            match host.get(&authority, "/metrics").await {
+                Seen::Unknown(why) => Some((name, why.split_once("/metrics: ")?.1.to_owned())),
+                Seen::Known(_) | Seen::Absent => None,
+            }
+        })
+    });
+    let said = join_all(asked).await.into_iter().flatten();
+    said.filter(|(_, why)| why.contains("it answered")).collect()
+}
+
+/// `pg_exporter_last_scrape_error{job="postgres"} == 1 and on (instance) pg_up == 1`
+const REFUSED: &str = "/api/v1/query?query=pg_exporter_last_scrape_error%7Bjob%3D%22postgres%22%7D%20%3D%3D%201%20and%20on%20\
+                       (instance)%20pg_up%20%3D%3D%201";
+/// How much of a log is read for the reason.
+const LOG_LINES: u32 = 60;
+
+async fn refused_queries<R: Reads>(host: &R, authority: &str, objects: &Objects) -> BTreeMap<String, (String, String)> {
+    let answer = host.get(authority, REFUSED).await;
+    let series = answer
+        .known()
+        .and_then(|answer| answer.pointer("/data/result")?.as_array());
+    let instances = series
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["metric"]["instance"].as_str());
+    let names = instances.filter_map(|instance| Some(instance.rsplit_once(':')?.0));
+    let containers = names.filter_map(|name| objects.container(name));
+    let asked = containers.map(|container| async move {
+        let log = host.log_tail(&container.id, LOG_LINES).await;
+        let unknown = || ("a query".to_owned(), "its log does not say why".to_owned());
+        let said = log.known().and_then(|log| queries::refused_in(log));
+        (container.name.clone(), said.unwrap_or_else(unknown))
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+fn silent_since(observed: &Observed, before: &Observed, look: Look<'_>) -> BTreeMap<String, i64> {
     let Seen::Known(targets) = &observed.targets else {
         // Nothing is known of who answers; what was known before still holds.
         return before.silent_since.clone();
@@ -261,8 +318,9 @@ fn silent_since(observed: &Observed, before: &Observed, now: i64) -> BTreeMap<St
     silent
         .filter_map(name)
         .map(|name| {
-            let since = before.silent_since.get(&name).copied().unwrap_or(now);
-            (name, since)
+            // A while in which the agent itself got no time is a while in which others on this host may have got none.
+            let since = before.silent_since.get(&name).map(|since| since + look.late_secs);
+            (name, since.unwrap_or(look.now))
         })
         .collect()
 }

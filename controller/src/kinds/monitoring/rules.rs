@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::windows;
+
 /// The rule files that come with the program, by name.
 const OURS: [(&str, &str); 5] = [
     ("agent.yml", include_str!("rules/agent.yml")),
@@ -13,13 +15,15 @@ const OURS: [(&str, &str); 5] = [
 /// What a rule file says where the page that explains alerts is.
 const RUNBOOK: &str = "RUNBOOK_URL";
 
-/// Our rule files with the address of the page that explains alerts, without the alerts that are left out.
-pub fn ours(runbook_url: &str, disabled: &[String]) -> Vec<(String, String)> {
+/// Our rule files for a scrape interval, with the address of the page that explains alerts, without the alerts that are left
+/// out.
+pub fn ours(runbook_url: &str, disabled: &[String], interval_secs: u64) -> Vec<(String, String)> {
     let files = OURS.iter().map(|(name, text)| {
         let text = match disabled.is_empty() {
             true => (*text).to_owned(),
             false => without(text, disabled),
         };
+        let text = windows::widened(&text, interval_secs);
         ((*name).to_owned(), text.replace(RUNBOOK, runbook_url))
     });
     files.collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::memory::Change;
 use super::monitor::{ALERTMANAGER, GRAFANA, Monitor, PROMETHEUS};
 use super::plan::{self, View};
-use super::{content, desired};
+use super::{content, desired, queries};
 use crate::converge::{self, Piece, Stage, names, occupied};
 use crate::model::Seen;
 use crate::model::container::ContainerObserved;
@@ -16,7 +16,13 @@ use crate::model::status::{Condition, MemberStatus, READY, Status, condition};
 pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     let pieces = desired::pieces(view);
     let members: Vec<MemberStatus> = pieces.iter().map(|piece| member(view, piece)).collect();
-    let mut conditions = vec![ready(view, plan, &members), in_force(view), targets(view), files(view)];
+    let mut conditions = vec![
+        ready(view, plan, &members),
+        in_force(view),
+        targets(view),
+        exporters(view),
+        files(view),
+    ];
     let grafana = plan::content::standing(view);
     conditions.extend(grafana.map(|(holds, reason, message)| condition("GrafanaInSync", holds, reason, message)));
     conditions.extend(occupied::condition(&view.observed.intruders));
@@ -96,6 +102,10 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
     if !in_force.is_true() {
         return condition(READY, false, &in_force.reason, in_force.message);
     }
+    let exporters = exporters(view);
+    if !exporters.is_true() {
+        return condition(READY, false, &exporters.reason, exporters.message);
+    }
     let unseen = view
         .observed
         .clusters
@@ -156,6 +166,43 @@ fn targets(view: &View<'_>) -> Condition {
             format!("no answer from {}", silent.join(", ")),
         ),
     }
+}
+
+/// How long Prometheus goes without an answer from an exporter that runs until that is a fault, in seconds.
+const SILENT_SECS: i64 = 60;
+
+/// Whether exporters answer, and PostgreSQL answers them.
+fn exporters(view: &View<'_>) -> Condition {
+    const KIND: &str = "ExportersAnswer";
+    let observed = view.observed;
+    if let Some((exporter, said)) = observed.failing.iter().next() {
+        return condition(KIND, false, "ExporterFails", format!("{exporter}: {said}"));
+    }
+    if let Some((exporter, (query, said))) = observed.refused_queries.iter().next() {
+        let files = plan::userfiles::queries_in_force(view);
+        let file = queries::source_of(query, &files);
+        let place = file.map_or_else(String::new, |(file, query)| {
+            format!("{}: ", plan::userfiles::place_of(view, file, &query))
+        });
+        let message = format!("{place}{exporter} cannot have `{query}` answered: {said}");
+        return condition(KIND, false, "QueryFails", message);
+    }
+    let targets = observed.targets.known().into_iter().flatten();
+    let silent = targets.filter(|target| target.job != "reconciler" && target.is_up == Some(false));
+    let silent = silent.filter_map(|target| Some((target, target.instance.rsplit_once(':')?.0)));
+    for (target, name) in silent {
+        let since = observed.silent_since.get(name).copied();
+        let is_exporter = name.contains("exporter-");
+        if is_exporter && since.is_some_and(|since| view.now - since >= SILENT_SECS) {
+            return condition(
+                KIND,
+                false,
+                "NoAnswer",
+                format!("{name} does not answer: {}", target.error),
+            );
+        }
+    }
+    condition(KIND, true, "Answering", "every query has an answer")
 }
 
 /// Whether all of the users' files are in force.

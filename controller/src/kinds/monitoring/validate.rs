@@ -8,6 +8,7 @@ use super::rules;
 use super::spec::Monitoring;
 use crate::kinds::problems::{key, password, problem};
 use crate::manifest::load::{PathPart, Problem};
+use crate::manifest::quantity::parse_duration;
 use crate::model::labels;
 
 /// All that is wrong with a spec that has passed the schema.
@@ -16,6 +17,7 @@ pub fn validate(_name: &str, spec: &Value) -> Vec<Problem> {
         return Vec::new();
     };
     let mut found = Vec::new();
+    interval(&spec, &mut found);
     ports(&spec, &mut found);
     servers(&spec, &mut found);
     alerts(&spec, &mut found);
@@ -25,6 +27,17 @@ pub fn validate(_name: &str, spec: &Value) -> Vec<Problem> {
         found.push(problem(&[key("labels"), key(label)], why).on_key());
     }
     found
+}
+
+/// Alerts wait for four looks.
+const LONGEST_INTERVAL_SECS: u64 = 600;
+
+fn interval(spec: &Monitoring, found: &mut Vec<Problem>) {
+    let interval = parse_duration(&spec.prometheus.scrape_interval);
+    if interval.is_ok_and(|interval| interval.as_secs() > LONGEST_INTERVAL_SECS) {
+        let why = "alerts wait for four looks, and would come after more than 40 minutes; 10m is the longest";
+        found.push(problem(&[key("prometheus"), key("scrapeInterval")], why));
+    }
 }
 
 /// No port is wanted twice.

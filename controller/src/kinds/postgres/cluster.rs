@@ -1,6 +1,7 @@
 //! A validated cluster: the spec with its quantities as numbers, and the names of everything that belongs to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::conf;
 use super::memory::Settings;
@@ -28,6 +29,8 @@ pub struct Cluster {
     pub generation: u64,
     /// What the user wrote.
     pub spec: PostgresCluster,
+    /// The files of the folder `spec.initScripts`, by folder and name.
+    pub init_scripts: BTreeMap<String, String>,
     /// `spec.resources.cpu` and `.memory`.
     pub limits: Limits,
     /// `spec.resources.shm` in bytes.
@@ -38,6 +41,8 @@ pub struct Cluster {
     pub max_lag_bytes: u64,
     /// `spec.replication.maxSlotWalKeepSize` in bytes.
     pub max_slot_wal_keep_bytes: u64,
+    /// `spec.replication.receiverGracePeriod` in seconds.
+    pub receiver_grace_secs: i64,
     /// `spec.storage.quarantine.retention` in seconds.
     pub retention_secs: i64,
     /// `spec.storage.quarantine.maxSize` in bytes.
@@ -52,20 +57,22 @@ impl Cluster {
     /// Builds a cluster from a spec that has passed the schema.
     pub fn new(name: &str, uid: &str, generation: u64, spec: PostgresCluster) -> Result<Self, String> {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let delay = parse_duration(&spec.failover.delay)?;
+        let whole_secs = |duration: Duration| signed(duration.as_secs() + u64::from(duration.subsec_nanos() > 0));
         let limits = parse_limits(spec.resources.cpu.as_deref(), spec.resources.memory.as_deref())?;
         Ok(Cluster {
             name: name.to_owned(),
             uid: uid.to_owned(),
             generation,
+            init_scripts: BTreeMap::new(),
             limits,
             shm_bytes: signed(parse_bytes(&spec.resources.shm)?),
             stop_grace_secs: signed(parse_duration(&spec.stop_grace_period)?.as_secs().max(1)),
             max_lag_bytes: parse_bytes(&spec.replication.max_lag)?,
             max_slot_wal_keep_bytes: parse_bytes(&spec.replication.max_slot_wal_keep_size)?,
+            receiver_grace_secs: whole_secs(parse_duration(&spec.replication.receiver_grace_period)?),
             retention_secs: signed(parse_duration(&spec.storage.quarantine.retention)?.as_secs()),
             quarantine_bytes: parse_bytes(&spec.storage.quarantine.max_size)?,
-            failover_delay_secs: signed(delay.as_secs() + u64::from(delay.subsec_nanos() > 0)),
+            failover_delay_secs: whole_secs(parse_duration(&spec.failover.delay)?),
             probe_interval_secs: parse_duration(&spec.health.interval)?.as_secs().max(1),
             spec,
         })

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::memory::Settings;
 use super::spec::Scalar;
 use crate::model::container::short_hash;
 
@@ -11,7 +12,7 @@ mod hba;
 mod names;
 pub mod value;
 
-pub use hba::{pg_hba_conf, problem as hba_problem};
+pub use hba::{named_line, pg_hba_conf, problem as hba_problem};
 pub use names::{REFUSED_NAMES, is_parameter_name, refusal};
 
 /// Where the delivered files live in a container.
@@ -57,6 +58,8 @@ pub struct Frame {
     pub floor: BTreeMap<String, i64>,
     /// `synchronous_standby_names`, in synchronous mode.
     pub sync_names: Option<String>,
+    /// The physical slots that logical receivers must not get ahead of, where logical slots are copied to standbys.
+    pub standby_slots: Option<Vec<String>>,
 }
 
 /// The value that a manifest gives to a parameter. PostgreSQL does not tell upper from lower case in names.
@@ -74,6 +77,11 @@ pub fn asked(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> BTreeMap<S
         // Commits that wait when the names change go on at a replica's next answer, which an idle one gives this often.
         set("wal_receiver_status_interval", "1s");
     }
+    if frame.standby_slots.is_some() {
+        // What the manifest says of these two counts.
+        set("sync_replication_slots", "on");
+        set("hot_standby_feedback", "on");
+    }
     for (name, value) in parameters {
         set(name, &value::literal(&value.0));
     }
@@ -89,8 +97,13 @@ pub fn asked(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> BTreeMap<S
     // A promotion request that meets a startup process asleep waits for this long (default 5 s).
     set("wal_retrieve_retry_interval", "100ms");
     if let Some(following) = &frame.following {
-        set("primary_conninfo", &conninfo(following));
+        // Only what copies logical slots connects to a database.
+        let database = frame.standby_slots.as_ref().map_or("", |_| " dbname=postgres");
+        set("primary_conninfo", &format!("{}{database}", conninfo(following)));
         set("primary_slot_name", &slot_name(&following.member));
+    }
+    if let Some(slots) = &frame.standby_slots {
+        set("synchronized_standby_slots", &slots.join(","));
     }
     settings
 }
@@ -103,6 +116,24 @@ pub fn postgresql_conf(parameters: &BTreeMap<String, Scalar>, frame: &Frame) -> 
         let _ = writeln!(text, "{name} = {}", quote(&value));
     }
     text
+}
+
+/// What begins the line that tells what of the file is the manifest's.
+const RECORD: &str = "# The manifest's part, for an agent that has lost its record: ";
+
+/// The same with what of it is the manifest's: an agent that has lost its record tells an edit from what runs by it.
+pub fn with_record(mut conf: String, settings: &Settings) -> String {
+    // Maps and lists of strings always serialise.
+    let json = serde_json::to_string(settings).unwrap_or_default();
+    // Writing to a String cannot fail.
+    let _ = writeln!(conf, "{RECORD}{json}");
+    conf
+}
+
+/// What of a file is the manifest's, if it tells.
+pub fn recorded(conf: &str) -> Option<Settings> {
+    let json = conf.lines().find_map(|line| line.strip_prefix(RECORD))?;
+    serde_json::from_str(json).ok()
 }
 
 /// The same with a setting that changes whenever one of the two files does: a server that shows another value has not read

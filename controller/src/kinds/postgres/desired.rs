@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cluster::Cluster;
 use super::conf::{self, Following, Frame};
+use super::creation;
 use super::memory::Settings;
 use crate::converge::files::marked;
 use crate::model::container::{
@@ -39,6 +40,9 @@ impl Role {
 
 /// The files whose content is read back and compared on a running member. The others hold secrets or matter only at a start.
 pub const WATCHED: [&str; 4] = ["pg_hba.conf", "postgresql.conf", "role", "start"];
+
+/// Where the scripts lie that run in a new cluster.
+pub const SCRIPTS: &str = "init";
 
 /// Where a member keeps its data, which depends on the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,36 +165,47 @@ pub struct FileInputs<'a> {
     pub floor: BTreeMap<String, i64>,
     /// What its commits wait for as the primary, in synchronous mode.
     pub sync_names: Option<String>,
+    /// The mark of the start before, if its server ended by itself.
+    pub suspicion: Option<String>,
+    /// The directories of tablespaces in its volume: a standby stops replaying where one is missing.
+    pub tablespaces: Vec<String>,
+    /// The physical slots that logical receivers must not get ahead of, where logical slots are copied to standbys.
+    pub standby_slots: Option<Vec<String>>,
 }
 
 /// All files of a member.
 pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
-    let following = Following {
-        host: cluster.container_name(inputs.primary),
-        member: inputs.member.to_owned(),
-    };
-    let frame = Frame {
-        title: format!("{}/{}", cluster.name, inputs.member),
-        max_slot_wal_keep_bytes: cluster.max_slot_wal_keep_bytes,
-        following: matches!(inputs.role, Role::Replica | Role::Rewind).then(|| following.clone()),
-        floor: inputs.floor.clone(),
-        sync_names: inputs.sync_names.clone(),
-    };
-    let hba = conf::pg_hba_conf(&inputs.settings.hba);
+    let following = following(cluster, inputs);
+    let frame = frame(cluster, inputs);
+    let hba = conf::pg_hba_conf(&inputs.settings.hba, inputs.standby_slots.is_some());
     let conf = conf::postgresql_conf(&inputs.settings.parameters, &frame);
+    let conf = conf::with_record(conf, inputs.settings);
     let mut files = vec![
         marked("pg_hba.conf", &hba),
         marked("postgresql.conf", &conf::with_revision(conf, &hba)),
         FileSpec::plain("role", format!("{}\n", inputs.role.word())),
         FileSpec::plain("slot", conf::slot_name(inputs.member)),
         FileSpec::plain("source", conf::seed_conninfo(&following)),
-        marked("start", include_str!("start.sh")),
-        pgpass(cluster),
+        marked("start", &start_script()),
+        pgpass(cluster, inputs.role),
     ];
+    if let Some(mark) = &inputs.suspicion {
+        files.push(FileSpec::plain("suspicion", mark.clone()));
+    }
+    if !inputs.tablespaces.is_empty() {
+        files.push(FileSpec::plain("tablespaces", inputs.tablespaces.join("\n") + "\n"));
+    }
     if inputs.role == Role::Rewind {
         files.push(FileSpec::plain("rewind", conf::rewind_source(&following)));
     }
     if inputs.role == Role::Bootstrap {
+        for file in creation_files(cluster) {
+            // A container may hold what an earlier try was given: the role says what counts.
+            if let Some(role) = files.iter_mut().find(|file| file.name == "role") {
+                role.text.push_str(&format!("{}\n", file[0].name));
+            }
+            files.extend(file);
+        }
         files.push(FileSpec {
             name: "superuser.password".to_owned(),
             mode: 0o600,
@@ -198,11 +213,63 @@ pub fn files(cluster: &Cluster, inputs: &FileInputs<'_>) -> Vec<FileSpec> {
             secrets: vec![Placeholder {
                 token: "{superuser}".to_owned(),
                 secret: cluster.superuser_password(),
+                make: true,
                 escape: Escape::None,
             }],
         });
     }
     files
+}
+
+/// What a member's `postgresql.conf` asks for, by name in lower case.
+pub fn asked(cluster: &Cluster, inputs: &FileInputs<'_>) -> BTreeMap<String, String> {
+    conf::asked(&inputs.settings.parameters, &frame(cluster, inputs))
+}
+
+fn following(cluster: &Cluster, inputs: &FileInputs<'_>) -> Following {
+    Following {
+        host: cluster.container_name(inputs.primary),
+        member: inputs.member.to_owned(),
+    }
+}
+
+fn frame(cluster: &Cluster, inputs: &FileInputs<'_>) -> Frame {
+    Frame {
+        title: format!("{}/{}", cluster.name, inputs.member),
+        max_slot_wal_keep_bytes: cluster.max_slot_wal_keep_bytes,
+        following: matches!(inputs.role, Role::Replica | Role::Rewind).then(|| following(cluster, inputs)),
+        floor: inputs.floor.clone(),
+        sync_names: inputs.sync_names.clone(),
+        standby_slots: inputs.standby_slots.clone(),
+    }
+}
+
+/// The entry point, with what it tries a configuration with, and the names that `ALTER SYSTEM` has no say in.
+fn start_script() -> String {
+    let refused = conf::REFUSED_NAMES.join(" ");
+    include_str!("start.sh")
+        .replace("#probe#\n", include_str!("probe.sh"))
+        .replace("#refused#", &refused)
+}
+
+/// What a new cluster is made with beside what every one is: the arguments of `initdb`, the scripts; the list that names them
+/// comes first.
+fn creation_files(cluster: &Cluster) -> Vec<Vec<FileSpec>> {
+    let mut found = Vec::new();
+    if let Some(initdb) = &cluster.spec.initdb {
+        found.push(vec![FileSpec::plain("initdb", creation::arguments(initdb))]);
+    }
+    if !cluster.init_scripts.is_empty() {
+        let names: Vec<&str> = cluster.init_scripts.keys().map(String::as_str).collect();
+        let scripts = cluster.init_scripts.iter().map(|(name, text)| FileSpec {
+            // They may hold passwords.
+            mode: 0o600,
+            ..FileSpec::plain(name, text.clone())
+        });
+        let list = FileSpec::plain("scripts", names.join("\n") + "\n");
+        found.push(std::iter::once(list).chain(scripts).collect());
+    }
+    found
 }
 
 /// The hashes that a member's watched files have when they are as delivered.
@@ -224,10 +291,12 @@ pub fn delivery(cluster: &Cluster, member: &str, files: Vec<FileSpec>) -> Delive
     }
 }
 
-fn pgpass(cluster: &Cluster) -> FileSpec {
+/// Both passwords are made for the data that `initdb` makes, and never again.
+fn pgpass(cluster: &Cluster, role: Role) -> FileSpec {
     let secret = |token: &str, secret| Placeholder {
         token: token.to_owned(),
         secret,
+        make: role == Role::Bootstrap,
         escape: Escape::Pgpass,
     };
     FileSpec {

@@ -1,6 +1,6 @@
 //! What cannot be derived from the manifests, the engine and the databases, and so is kept on disk per cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::spec::Scalar;
 use crate::model::Lsn;
 
+mod history;
 mod promotion;
 mod reseed;
 mod sync;
+mod trials;
 
+pub use history::{HistoryChange, HistoryState, Noted, WentBack};
 pub use promotion::{Loss, Promotion, PromotionResult};
 pub use reseed::{Method, Reseed, ReseedState, Retired};
 pub use sync::{Heir, ReadBack, SyncChange, SyncState};
+pub use trials::{StartCheck, TrialChange, Trials, Tried};
 
 /// The durable memory of one cluster.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -42,6 +46,8 @@ pub struct Memory {
     pub floor: BTreeMap<String, i64>,
     /// Where the primary's log stood when `floor` was seen.
     pub floor_lsn: Lsn,
+    /// What the server has for those where the manifest says nothing.
+    pub defaults: BTreeMap<String, i64>,
     /// Starts in a row that did not lead to a working member.
     pub starts: BTreeMap<String, Starts>,
     /// Requested restarts by member: when, in seconds since the epoch.
@@ -54,6 +60,14 @@ pub struct Memory {
     pub extensions_generation: u64,
     /// What commits may have waited for.
     pub sync: SyncState,
+    /// What is known of configurations beside the accepted one.
+    pub trials: Trials,
+    /// What is known of the log that all members share.
+    pub history: HistoryState,
+    /// Members that the agent makes slots for, or made them for before they left.
+    pub slots_of: BTreeSet<String>,
+    /// Whether replicas keep copies of the primary's logical slots.
+    pub syncs_slots: bool,
 }
 
 /// Starts in a row.
@@ -99,8 +113,8 @@ pub enum Change {
         /// The generation of each member's newest volume.
         generations: BTreeMap<String, u32>,
     },
-    /// A container is about to be started.
-    Started(String, i64),
+    /// A container is about to be started, with the configuration of this hash.
+    Started(String, i64, String),
     /// A member works again.
     Works(String, i64),
     /// A member gets a new volume.
@@ -109,6 +123,8 @@ pub enum Change {
     Filled(String),
     /// A member's rewind cannot be done, and why: the new volume is filled by a clone.
     NoRewind(String, String),
+    /// A member's rewind, which began then, was cut off.
+    RewindCut(String, i64),
     /// A member's seed is worth a new try at once.
     TryAgain(String),
     /// A volume is no longer used.
@@ -130,6 +146,15 @@ pub enum Change {
         /// When, in seconds since the epoch.
         at: i64,
     },
+    /// The old primary is stopped when those who receive its log have caught up, or have had their time.
+    Awaits {
+        /// The promotion's number.
+        id: u64,
+        /// Since when, in seconds since the epoch.
+        at: i64,
+    },
+    /// The old primary is about to be killed, because it does not stop in time for the promotion of this number.
+    Killed(u64),
     /// The target of a promotion catches up from another replica first.
     CatchUp {
         /// The promotion's number.
@@ -152,6 +177,8 @@ pub enum Change {
     HighWater(u32, Lsn),
     /// The primary's running values.
     Floor(BTreeMap<String, i64>, Lsn),
+    /// What the server has where the manifest says nothing.
+    Defaults(BTreeMap<String, i64>),
     /// A server accepted this configuration.
     Accept(Settings),
     /// A server refused this configuration.
@@ -162,6 +189,16 @@ pub enum Change {
     Extensions(u64),
     /// What commits wait for.
     Sync(SyncChange),
+    /// A configuration is tried, or was.
+    Trial(TrialChange),
+    /// What is known of the log that all members share.
+    History(HistoryChange),
+    /// The agent makes slots for these members.
+    SlotsOf(BTreeSet<String>),
+    /// No slot is left of a member that left.
+    NoSlotOf(String),
+    /// Whether replicas keep copies of the primary's logical slots.
+    SyncSlots(bool),
 }
 
 impl Memory {
@@ -182,43 +219,31 @@ impl Memory {
             } => {
                 self.primary = Some(primary);
                 self.high_water = None;
+                self.history = HistoryState::default();
                 self.system_identifier = Some(system_identifier);
                 self.generations = generations;
                 self.sync = SyncState::adopted();
             }
-            Change::Started(member, at) => {
-                let starts = self.starts.entry(member).or_default();
-                starts.count = starts.count.saturating_add(1);
-                starts.last = at;
-            }
+            Change::Started(member, at, settings) => self.start(member, at, settings),
             Change::Works(member, at) => {
                 self.starts.remove(&member);
+                self.start_succeeded(&member);
                 self.change_reseed(&member, |state| state.ended = Some(at));
             }
-            Change::Reseed(decision) => self.begin_reseed(decision),
-            Change::Filled(member) => {
-                // What comes next is a first start.
-                self.starts.remove(&member);
-                self.change_reseed(&member, |state| state.filled = true);
-            }
-            Change::NoRewind(member, why) => self.change_reseed(&member, |state| {
-                state.method = Method::Clone;
-                state.no_rewind = Some(why);
-            }),
-            Change::TryAgain(member) => {
-                self.starts.remove(&member);
-                self.change_reseed(&member, |state| state.rounds = 0);
-            }
-            Change::Retire(volume, retired) | Change::Release(volume, retired) => {
-                self.retired.insert(volume, retired);
-            }
-            Change::Forget(volume) => {
-                self.retired.remove(&volume);
-            }
+            change @ (Change::Reseed(_)
+            | Change::Filled(_)
+            | Change::NoRewind(..)
+            | Change::RewindCut(..)
+            | Change::TryAgain(_)
+            | Change::Retire(..)
+            | Change::Release(..)
+            | Change::Forget(_)) => self.refill(change),
             change @ (Change::Promote(_)
             | Change::Fenced(_)
             | Change::Checkpointed(_)
             | Change::Stopping { .. }
+            | Change::Awaits { .. }
+            | Change::Killed(_)
             | Change::CatchUp { .. }
             | Change::Requested { .. }
             | Change::Promoted(_)) => self.promote(change),
@@ -227,18 +252,24 @@ impl Memory {
                 self.floor = values;
                 self.floor_lsn = lsn;
             }
-            Change::Accept(settings) => {
-                self.accepted = Some(settings);
-                self.rejected = None;
-                // A member that crashed on the old configuration deserves a prompt try with the new one.
-                self.starts.clear();
-            }
-            Change::Reject(rejected) => self.rejected = Some(rejected),
+            Change::Defaults(values) => self.defaults = values,
+            Change::Accept(settings) => self.accept(settings),
+            Change::Reject(rejected) => self.reject(rejected),
             Change::Restart(member, at) => {
                 self.restarts.insert(member, at);
             }
             Change::Extensions(generation) => self.extensions_generation = generation,
             Change::Sync(change) => self.sync.apply(change),
+            Change::Trial(change) => self.try_out(change),
+            Change::History(change) => {
+                if matches!(change, HistoryChange::GiveUp { .. } | HistoryChange::WentBack { .. }) {
+                    self.high_water = None;
+                }
+                self.history.apply(change);
+            }
+            Change::SlotsOf(members) => self.slots_of.extend(members),
+            Change::NoSlotOf(member) => self.slots_of.retain(|known| *known != member),
+            Change::SyncSlots(is_wanted) => self.syncs_slots = is_wanted,
         }
     }
 }
@@ -249,7 +280,7 @@ impl fmt::Display for Change {
             Change::Bootstrap(primary) => write!(f, "{primary} is the first primary"),
             Change::Initialised(id) => write!(f, "the data has system identifier {id}"),
             Change::Adopt { primary, .. } => write!(f, "{primary} is the primary"),
-            Change::Started(member, _) => write!(f, "{member} is being started"),
+            Change::Started(member, ..) => write!(f, "{member} is being started"),
             Change::Works(member, _) => write!(f, "{member} works"),
             Change::Reseed(decision) => {
                 let Reseed { member, volume, .. } = decision;
@@ -257,6 +288,7 @@ impl fmt::Display for Change {
             }
             Change::Filled(member) => write!(f, "the new volume of {member} is filled"),
             Change::NoRewind(member, _) => write!(f, "{member} cannot be rewound and is cloned"),
+            Change::RewindCut(member, _) => write!(f, "the rewind of {member} was cut off"),
             Change::TryAgain(member) => write!(f, "the seed of {member} is tried again at once"),
             Change::Retire(volume, _) => write!(f, "volume {volume} is no longer used"),
             Change::Release(volume, _) => write!(f, "volume {volume} is to be removed"),
@@ -265,17 +297,29 @@ impl fmt::Display for Change {
             Change::Fenced(member) => write!(f, "{member} is fenced"),
             Change::Checkpointed(_) => write!(f, "its checkpoint is written"),
             Change::Stopping { .. } => write!(f, "it is being stopped"),
+            Change::Awaits { .. } => write!(f, "it waits for receivers of its log"),
+            Change::Killed(_) => write!(f, "it is being killed"),
             Change::CatchUp { via, .. } => write!(f, "it catches up from {via} first"),
             Change::Requested { .. } => write!(f, "its promotion is requested"),
             Change::HighWater(timeline, lsn) => write!(f, "its log has come to {lsn} on timeline {timeline}"),
             Change::Promoted(r) if r.succeeded => write!(f, "{} is the primary", r.to),
             Change::Promoted(r) => write!(f, "{} was not promoted", r.to),
             Change::Floor(..) => write!(f, "replicas need the primary's limits"),
+            Change::Defaults(_) => write!(f, "the server's own defaults"),
             Change::Accept(_) => write!(f, "the new configuration is valid"),
             Change::Reject(_) => write!(f, "the new configuration is invalid"),
             Change::Restart(member, _) => write!(f, "{member} is to be restarted"),
             Change::Extensions(_) => write!(f, "the extensions exist"),
             Change::Sync(change) => write!(f, "{change}"),
+            Change::Trial(change) => write!(f, "{change}"),
+            Change::History(change) => write!(f, "{change}"),
+            Change::SlotsOf(members) => {
+                let members: Vec<&str> = members.iter().map(String::as_str).collect();
+                write!(f, "the slots of {} are the agent's own", members.join(", "))
+            }
+            Change::NoSlotOf(member) => write!(f, "no slot is left of {member}"),
+            Change::SyncSlots(true) => write!(f, "replicas keep copies of logical slots"),
+            Change::SyncSlots(false) => write!(f, "replicas keep no copies of logical slots"),
         }
     }
 }

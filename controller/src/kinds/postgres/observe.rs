@@ -1,25 +1,34 @@
 //! Looks at one cluster: the engine's objects, every running server, the control file of every stopped one.
 //! Reads only; what cannot be read is said to be unknown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
 use super::cluster::Cluster;
-use super::memory::Memory;
+use super::memory::{Memory, Settings};
 use super::{conf, control, desired};
 use crate::converge::names;
 use crate::host::{Ask, HostError, Reads};
-use crate::model::container::{ContainerObserved, Health, ImageFacts, Objects, ProcessState, RunState};
+use crate::model::container::{ContainerObserved, ImageFacts, Objects, RunState};
 use crate::model::labels;
 use crate::model::plan::SqlTarget;
-use crate::model::postgres::{Control, ControlState, Down, PgQuestion, Server, Sizes};
+use crate::model::postgres::{Control, ControlState, Down, Made, PgQuestion, Server, Sizes};
+use crate::model::wal::{Mark, Place};
 use crate::model::{Lsn, Seen};
 
 mod beside;
+mod history;
 mod movement;
+pub mod pulse;
+mod symptoms;
+mod tablespaces;
 
+pub use history::{Source, Standing};
 pub use movement::{Fill, Lag};
+use pulse::{Pulse, Sign};
+use symptoms::symptoms;
+pub use symptoms::{no_answer, not_followed, not_serving, not_streaming, serves, stands_still, unhealthy};
 
 /// How long a server is silent until its log and its process are looked at, in seconds: most silence is a start.
 const SILENCE_SECS: i64 = 2;
@@ -39,6 +48,8 @@ pub struct Observed {
     pub since: BTreeMap<String, i64>,
     /// How much the primary holds, as it was measured last.
     pub sizes: Option<Sizes>,
+    /// How the primary's data was made, as it was asked last.
+    pub made: Option<Made>,
     /// How far replicas are behind that are beyond the limit, over time.
     pub lags: BTreeMap<String, Lag>,
     /// How far new volumes are filled, by member.
@@ -47,6 +58,18 @@ pub struct Observed {
     pub volume_bytes: BTreeMap<String, u64>,
     /// Who had the volume of a running member mounted beside it when that was looked at last, in words.
     pub intruders: Vec<String>,
+    /// What looks at silent servers have shown, by member.
+    pub pulses: BTreeMap<String, Pulse>,
+    /// Another cluster that mends a silent member now, or is to do so first.
+    pub mends_first: Option<String>,
+    /// The member that was the recorded primary, how far its log was on its disk when it served last, and when that was.
+    pub mark: Option<(String, Mark, i64)>,
+    /// The same of the look before.
+    pub mark_before: Option<(String, Mark, i64)>,
+    /// What the log of the recorded primary says of that, while it does not run.
+    pub standing: Option<Standing>,
+    /// Whether places that replicas have had are ends of records in the primary's log, by member.
+    pub fits: BTreeMap<String, BTreeMap<Place, bool>>,
 }
 
 /// What was seen of one member beyond its container.
@@ -59,12 +82,35 @@ pub struct MemberSeen {
     pub control: Seen<Control>,
     /// The word in the role file, for a container that does not run.
     pub role: Seen<String>,
+    /// The configuration that it was given last, by its own files; read only where the record is lost.
+    pub settings: Option<Settings>,
     /// What is wrong with the control file of a container that does not run, if it could be read and is not one.
     pub damage: Option<String>,
     /// The last lines of the log, where something is wrong.
     pub log: String,
-    /// What the main process is doing, where the server has been silent for more than one look.
-    pub process: Seen<ProcessState>,
+    /// Signs of life, where the server has been silent for more than one look and they could be seen.
+    pub sign: Option<Sign>,
+    /// Why the log cannot be read, where it was looked at.
+    pub log_unreadable: Option<String>,
+    /// Where its tablespaces lie, by name, or by number where no server says their names.
+    pub tablespaces: Seen<BTreeMap<String, String>>,
+}
+
+impl MemberSeen {
+    /// What is known of a container that does not run before anything is looked into.
+    fn not_running() -> Self {
+        MemberSeen {
+            server: Server::Down(Down::NotRunning, "its container does not run".to_owned()),
+            control: Seen::default(),
+            role: Seen::default(),
+            damage: None,
+            log: String::new(),
+            sign: None,
+            log_unreadable: None,
+            settings: None,
+            tablespaces: Seen::default(),
+        }
+    }
 }
 
 /// How closely to look.
@@ -104,11 +150,18 @@ pub async fn observe<R: Reads>(
         names::set_apart(&mut objects, name_of);
     }
     let question = question(cluster, depth, before);
+    let of_primary = PgQuestion {
+        mark: memory.history.noted.as_ref().map(|noted| noted.mark.clone()),
+        places: history::asked(cluster, memory, before),
+        ..question.clone()
+    };
     let looks = objects.containers.iter().filter_map(|container| {
         let member = container.labels.get(labels::MEMBER)?;
         let since = before.since.get(&no_answer(member));
         let was_silent = since.is_some_and(|since| now - since >= SILENCE_SECS);
-        let given = (memory, &objects, &question, was_silent);
+        let is_primary = memory.primary.as_ref() == Some(member);
+        let question = if is_primary { &of_primary } else { &question };
+        let given = (memory, &objects, question, was_silent);
         Some(look(host, given, cluster, member, container))
     });
     let (members, holders) = tokio::join!(
@@ -116,14 +169,21 @@ pub async fn observe<R: Reads>(
         beside::early(host, &objects, (cluster, memory, before), depth)
     );
     objects.holders = holders;
+    let members = tablespaces::of_all(host, cluster, (&objects, before), members).await;
     let mut observed = Observed {
         objects,
-        members: members.into_iter().collect(),
+        members,
         ..Observed::default()
     };
+    observed.pulses = pulse::pulses(&observed, before, now);
     movement::measure(host, (cluster, memory, before), depth, now, &mut observed).await;
-    observed.high_water = position(&observed, memory).or(before.high_water);
-    observed.reached_before = reached(before);
+    observed.high_water = history::position(&observed, memory).or(before.high_water);
+    observed.reached_before = history::reached(before);
+    observed.mark = history::mark(&observed, memory, before, now);
+    observed.mark_before.clone_from(&before.mark);
+    observed.fits = history::fits(cluster, memory, before, &observed);
+    observed.standing = history::stand(host, cluster, memory, before, &observed).await;
+    observed.made = made(&observed, memory).or_else(|| before.made.clone());
     observed.since = symptoms(&observed, memory)
         .into_iter()
         .map(|symptom| {
@@ -135,20 +195,10 @@ pub async fn observe<R: Reads>(
     Ok(observed)
 }
 
-/// Where the log of the recorded primary stands, if it serves.
-fn position(observed: &Observed, memory: &Memory) -> Option<(u32, Lsn)> {
+/// How the data of the recorded primary was made, if that was asked.
+fn made(observed: &Observed, memory: &Memory) -> Option<Made> {
     let facts = observed.members.get(memory.primary.as_ref()?)?.server.facts()?;
-    let is_ours = memory.system_identifier == Some(facts.system_identifier);
-    (is_ours && !facts.in_recovery).then_some((facts.timeline, facts.lsn))
-}
-
-/// How far each standby's log reached.
-fn reached(observed: &Observed) -> BTreeMap<String, (u32, Lsn)> {
-    let standbys = observed.members.iter().filter_map(|(member, seen)| {
-        let facts = seen.server.facts().filter(|facts| facts.in_recovery)?;
-        Some((member.clone(), facts.reach()))
-    });
-    standbys.collect()
+    facts.made.clone()
 }
 
 /// Where a member's server is reached, while its container has an address.
@@ -193,6 +243,8 @@ fn question(cluster: &Cluster, depth: Depth, before: &Observed) -> PgQuestion {
             .filter(|database| !database.extensions.is_empty())
             .map(|database| database.name.clone())
             .collect(),
+        mark: None,
+        places: Vec::new(),
     }
 }
 
@@ -203,17 +255,13 @@ async fn look<R: Reads>(
     member: &str,
     container: &ContainerObserved,
 ) -> (String, MemberSeen) {
-    let mut seen = MemberSeen {
-        server: Server::Down(Down::NotRunning, "its container does not run".to_owned()),
-        control: Seen::default(),
-        role: Seen::default(),
-        damage: None,
-        log: String::new(),
-        process: Seen::default(),
-    };
+    let mut seen = MemberSeen::not_running();
     // Of another member that does not answer SQL it has to be known whether it takes writes.
     let is_primary = memory.primary.as_deref() == Some(member);
     let image = objects.image(&cluster.spec.image);
+    if memory.primary.is_none() {
+        seen.settings = settings_of(host, container).await;
+    }
     match container.state {
         RunState::Running => {
             // Its last word is in the control file before the engine has cleaned up behind it, and an address that is
@@ -231,18 +279,24 @@ async fn look<R: Reads>(
             let has_trouble = match &seen.server {
                 // While the write role moves nobody streams, and the engine lets a log wait for whatever else it does to
                 // the container.
-                Server::Up(facts) => facts.in_recovery && !facts.receiver_streaming && memory.promotion.is_none(),
+                Server::Up(facts) => {
+                    let is_cut_off = facts.in_recovery && !facts.receiver_streaming;
+                    (is_cut_off || facts.replay_paused) && memory.promotion.is_none()
+                }
                 Server::Down(..) => was_silent,
             };
             if has_trouble {
-                seen.log = last_lines(host, container).await;
+                (seen.log, seen.log_unreadable) = last_lines(host, container).await;
             }
             if was_silent && matches!(seen.server, Server::Down(Down::NoAnswer, _)) {
-                seen.process = host.process(&container.id).await;
+                seen.sign = pulse::sign_of(host, image, container, &seen.log).await;
             }
             let is_cut_off = target(cluster, container).is_none();
             let is_shut = matches!(seen.server, Server::Down(Down::PasswordRejected, _));
-            if is_shut || is_cut_off && !is_primary {
+            // Whether it was promoted before it fell silent decides whether the old primary may go on.
+            let is_target = memory.promotion.as_ref().is_some_and(|p| p.to == member);
+            let is_lost = is_target && was_silent && matches!(seen.server, Server::Down(..));
+            if is_shut || is_lost || is_cut_off && !is_primary {
                 (seen.control, _) = control_of(host, image, container).await;
             }
         }
@@ -250,15 +304,10 @@ async fn look<R: Reads>(
             (seen.control, seen.damage) = control_of(host, image, container).await;
             // Only where the record is lost does the last role matter: it says who was the primary.
             if memory.primary.is_none() {
-                let role = format!("{}/role", conf::DIRECTORY);
-                seen.role = match host.read_file(&container.id, &role).await {
-                    Seen::Known(bytes) => Seen::Known(String::from_utf8_lossy(&bytes).trim().to_owned()),
-                    Seen::Absent => Seen::Absent,
-                    Seen::Unknown(why) => Seen::Unknown(why),
-                };
+                seen.role = role_of(host, container).await;
             }
             if container.exit_code != 0 {
-                seen.log = last_lines(host, container).await;
+                (seen.log, seen.log_unreadable) = last_lines(host, container).await;
             }
         }
         RunState::Paused => {
@@ -272,6 +321,26 @@ async fn look<R: Reads>(
         }
     }
     (member.to_owned(), seen)
+}
+
+/// The configuration that a member was given last.
+async fn settings_of<R: Reads>(host: &R, container: &ContainerObserved) -> Option<Settings> {
+    let path = format!("{}/postgresql.conf", conf::DIRECTORY);
+    let found = host.read_file(&container.id, &path).await;
+    conf::recorded(&String::from_utf8_lossy(found.known()?))
+}
+
+/// The word in the role file. What a new cluster is made with may follow on further lines.
+async fn role_of<R: Reads>(host: &R, container: &ContainerObserved) -> Seen<String> {
+    let path = format!("{}/role", conf::DIRECTORY);
+    match host.read_file(&container.id, &path).await {
+        Seen::Known(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Seen::Known(text.lines().next().unwrap_or("").trim().to_owned())
+        }
+        Seen::Absent => Seen::Absent,
+        Seen::Unknown(why) => Seen::Unknown(why),
+    }
 }
 
 /// The control file, and what is wrong with one that was read and is none.
@@ -304,80 +373,11 @@ async fn control_of<R: Reads>(
     (Seen::Unknown(why.to_owned()), None)
 }
 
-async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> String {
+/// The last lines of a log, and why there are none if it cannot be read: the engine keeps none with some log drivers.
+async fn last_lines<R: Reads>(host: &R, container: &ContainerObserved) -> (String, Option<String>) {
     match host.log_tail(&container.id, LOG_LINES).await {
-        Seen::Known(text) => text,
-        Seen::Absent | Seen::Unknown(_) => String::new(),
+        Seen::Known(text) => (text, None),
+        Seen::Absent => (String::new(), None),
+        Seen::Unknown(why) => (String::new(), Some(why)),
     }
-}
-
-/// The symptoms whose duration matters to the plan.
-fn symptoms(observed: &Observed, memory: &Memory) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (member, seen) in &observed.members {
-        let is_primary = memory.primary.as_deref() == Some(member);
-        match &seen.server {
-            Server::Up(facts) if !is_primary && facts.in_recovery && !facts.receiver_streaming => {
-                found.insert(not_streaming(member));
-            }
-            Server::Up(facts) if is_primary && !facts.in_recovery => {
-                found.insert(serves(member));
-            }
-            Server::Up(_) => {}
-            Server::Down(Down::NotRunning, _) => {}
-            Server::Down(..) => {
-                found.insert(no_answer(member));
-            }
-        }
-    }
-    let main = memory
-        .primary
-        .as_ref()
-        .and_then(|primary| observed.members.get(primary)?.server.facts())
-        .filter(|main| !main.in_recovery);
-    if let Some(main) = main {
-        let voters = memory.sync.intended.iter().flat_map(|set| &set.voters);
-        let streams = |voter: &String| main.standbys.get(voter).is_some_and(|s| s.state == "streaming");
-        found.extend(voters.filter(|voter| !streams(voter)).map(|voter| not_followed(voter)));
-    } else if let Some(primary) = &memory.primary {
-        found.insert(not_serving(primary));
-    }
-    for container in &observed.objects.containers {
-        if let Some(member) = container.labels.get(labels::MEMBER)
-            && container.health == Health::Unhealthy
-        {
-            found.insert(unhealthy(member));
-        }
-    }
-    found
-}
-
-/// The symptom that a replica does not stream.
-pub fn not_streaming(member: &str) -> String {
-    format!("{member} does not stream")
-}
-
-/// The symptom that a member that commits wait for has no stream, as the primary sees it.
-pub fn not_followed(member: &str) -> String {
-    format!("{member} is not streamed to")
-}
-
-/// Not a symptom of trouble: the recorded primary accepts writes.
-pub fn serves(member: &str) -> String {
-    format!("{member} serves")
-}
-
-/// The symptom that the recorded primary does not accept writes, whatever the reason.
-pub fn not_serving(member: &str) -> String {
-    format!("{member} does not serve")
-}
-
-/// The symptom that a running member does not answer SQL.
-pub fn no_answer(member: &str) -> String {
-    format!("{member} does not answer")
-}
-
-/// The symptom that the engine's health check fails.
-pub fn unhealthy(member: &str) -> String {
-    format!("{member} is unhealthy")
 }

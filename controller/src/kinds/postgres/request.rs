@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use super::super::{Check, Reply, Request};
 use super::memory::{Change, Loss, Promotion, PromotionResult};
+use super::observe::Standing;
 use super::plan::View;
-use super::plan::{failover, position, promotion, sync};
-use crate::model::labels;
+use super::plan::{failover, history, position, promotion, slots, sync, trial};
+use crate::model::postgres::PgFacts;
+use crate::model::wal::Proof;
+use crate::model::{Lsn, labels};
 
 mod reseed;
 
@@ -29,6 +32,11 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
     }
     if member == primary && view.primary_facts().is_some() {
         return Reply::accepted(format!("{member} is the primary already"), Vec::new());
+    }
+    if member == primary
+        && let Some((standing, end)) = history::withheld(view, primary)
+    {
+        return as_it_is(view, primary, (standing, end), (force, dry_run));
     }
     let checks = promotion::checks(view, member);
     let failed: Vec<&Check> = checks.iter().filter(|c| c.fails(force)).collect();
@@ -72,7 +80,46 @@ fn promote(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> Reply<C
         return Reply::accepted(would(view, primary, member, force), Vec::new()).with_checks(checks);
     }
     let begin = promotion::begin(view, primary, member, force);
-    Reply::accepted(format!("{member} takes over from {primary}"), vec![begin]).with_checks(checks)
+    let lost = view
+        .primary_facts()
+        .map(|main| lost_slots(view, main, member))
+        .unwrap_or_default();
+    Reply::accepted(format!("{member} takes over from {primary}{lost}"), vec![begin]).with_checks(checks)
+}
+
+/// The primary's data are an older copy: it is started with them by force.
+fn as_it_is(
+    view: &View<'_>,
+    primary: &str,
+    (standing, end): (&Standing, Lsn),
+    (force, dry_run): (bool, bool),
+) -> Reply<Change> {
+    let known = standing.known.place;
+    let lost = match standing.proof.known() {
+        Some(Proof::Ends(_)) => format!("what was written from {end} up to {known}"),
+        Some(Proof::Holds | Proof::Differs) | None => format!("what was written up to {known}"),
+    };
+    if !force {
+        return Reply::refused(format!(
+            "{primary}'s data are an older copy; `--force` starts it as it is, and {lost} is lost"
+        ));
+    }
+    if dry_run {
+        let message = format!("{primary} would be started as it is; {lost} would be lost");
+        return Reply::accepted(message, Vec::new());
+    }
+    let lost_bytes = match standing.proof.known() {
+        Some(Proof::Ends(_)) => Some(known.lsn.bytes_past(end)),
+        Some(Proof::Holds | Proof::Differs) | None => None,
+    };
+    let result = PromotionResult {
+        lost_bytes,
+        message: format!("{primary} is started with an older copy of its data; {lost} is lost"),
+        ..recorded(view, primary, "")
+    };
+    let message = result.message.clone();
+    let give_up = history::give_up(view, primary, standing, end);
+    Reply::accepted(message, vec![give_up, Change::Promoted(result)])
 }
 
 /// A promotion that is no more than a word. `why` is said now, and afterwards.
@@ -140,7 +187,13 @@ fn refusal(failed: &[&Check], force: bool) -> String {
 
 fn would(view: &View<'_>, primary: &str, member: &str, force: bool) -> String {
     match (view.primary_facts(), view.facts(member)) {
-        (Some(_), _) => format!("{member} would take over from {primary}; nothing acknowledged would be lost"),
+        (Some(_), _) if force && promotion::checks(view, member).iter().any(|check| !check.holds) => format!(
+            "{member} would take over from {primary}, which is stopped first; what {member} has not received by then would be lost"
+        ),
+        (Some(main), _) => format!(
+            "{member} would take over from {primary}; nothing acknowledged would be lost{}",
+            lost_slots(view, main, member)
+        ),
         (None, Some(facts)) if force => format!(
             "{member} would take over from {primary}, which does not answer; \
              what was written after {} and did not reach it would be lost{}",
@@ -151,11 +204,23 @@ fn would(view: &View<'_>, primary: &str, member: &str, force: bool) -> String {
     }
 }
 
+/// The logical slots that would be lost.
+fn lost_slots(view: &View<'_>, main: &PgFacts, member: &str) -> String {
+    let broken = slots::broken(view, main, member);
+    match broken.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", but logical slots would be, and their receivers have to begin anew: {}",
+            broken.join("; ")
+        ),
+    }
+}
+
 fn known_loss(view: &View<'_>, primary: &str, member: &str) -> String {
     match position::loss(view, primary, member) {
         Loss::Seen { bytes, slack: 0 } => format!(": {bytes} bytes of what it was seen to have"),
         Loss::Seen { bytes, slack } => format!(": {bytes} bytes of what it was noted to have, and up to {slack} more"),
-        Loss::Nothing | Loss::Unknown => String::new(),
+        Loss::Nothing | Loss::Unacknowledged { .. } | Loss::Unknown => String::new(),
     }
 }
 
@@ -198,7 +263,11 @@ fn name_a_primary(view: &View<'_>, member: &str, force: bool, dry_run: bool) -> 
         system_identifier,
         generations,
     };
-    Reply::accepted(format!("{member} is the recorded primary from now on"), vec![adopt])
+    let changes = std::iter::once(adopt).chain(trial::found(view, member));
+    Reply::accepted(
+        format!("{member} is the recorded primary from now on"),
+        changes.collect(),
+    )
 }
 
 /// Whether a member that no known password opens is to be taken as it is: by SQL it cannot be promoted, and there is no

@@ -6,13 +6,12 @@ use crate::model::postgres::{RoleAttributes, RoleChange, RoleFacts};
 /// A role's attributes, its password if it has one, and the roles that it is a member of.
 pub type WantedRole = (RoleAttributes, Option<SecretRef>, Vec<String>);
 
-/// The change that makes a role as it is wanted, and why; nothing when it is. A password that nobody knows any more is set
-/// anew only where `is_ours`: nobody else uses it then.
+/// The change that makes a role as it is wanted, and why; nothing when it is. A password that nobody knows any more is not set
+/// anew: somebody may use it.
 pub fn role_change(
     seen: Option<&RoleFacts>,
     name: &str,
     (attributes, password, member_of): WantedRole,
-    is_ours: bool,
 ) -> Option<(RoleChange, String)> {
     let mut causes = Vec::new();
     let mut change = RoleChange {
@@ -35,8 +34,7 @@ pub fn role_change(
             if !change.grant.is_empty() {
                 causes.push("it is not a member of all roles that the manifest names");
             }
-            let is_unknown = is_ours && facts.password_fits.is_none();
-            if password.is_some() && (facts.password_fits == Some(false) || is_unknown) {
+            if password.is_some() && facts.password_fits == Some(false) {
                 causes.push("its password is not the wanted one");
                 change.password = password;
             }

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod creation;
 mod failover;
 mod replication;
 mod storage;
 
+pub use creation::{ExactExtension, Extension, Initdb, LocaleProvider};
 pub use failover::{Failover, FailoverMode};
 pub use replication::{Durability, Replication, ReplicationMode};
 pub use storage::{OnScaleDown, Quarantine, ReseedMethod, Storage};
@@ -18,7 +20,7 @@ pub use storage::{OnScaleDown, Quarantine, ReseedMethod, Storage};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PostgresCluster {
-    /// The image: `postgres:15` to `postgres:18` or `-alpine`, or one that keeps their contract.
+    /// The image: `postgres:15` to `postgres:19` or `-alpine`, or one that keeps their contract.
     #[schemars(extend("format" = "image", "examples" = ["postgres:17"]))]
     pub image: String,
     /// When to pull the image.
@@ -52,6 +54,14 @@ pub struct PostgresCluster {
     /// Roles that exist with these attributes; one that leaves the list is not dropped.
     #[serde(default)]
     pub roles: Vec<Role>,
+    /// How the data of a new cluster is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initdb: Option<Initdb>,
+    /// A folder with scripts (`*.sh`, `*.sql`, `*.sql.gz`), relative to the manifest, that run once in a new cluster, in the
+    /// order of their names, before anybody can reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["init"]))]
+    pub init_scripts: Option<String>,
     /// The password of the superuser `postgres`; generated when it is not named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superuser: Option<PasswordHolder>,
@@ -141,7 +151,7 @@ pub struct Database {
     pub owner: Option<String>,
     /// Extensions that are created in it; one that leaves the list is not dropped.
     #[serde(default)]
-    pub extensions: Vec<String>,
+    pub extensions: Vec<Extension>,
 }
 
 /// A role.

@@ -1,20 +1,26 @@
 //! What to tell about a cluster: members, conditions, the operation in progress. Pure.
 
 use super::conf;
+use super::memory::{Change, HistoryChange, TrialChange};
 use super::observe;
 use super::plan::View;
 use super::plan::disk;
 use super::plan::keep;
+use super::plan::life;
 use super::plan::own;
 use super::plan::reseed;
+use super::plan::slots::left_behind;
+use super::plan::tablespaces;
+use super::plan::values;
 use crate::converge::{names, occupied};
-use crate::kinds::postgres::memory::Change;
 use crate::model::container::{ContainerObserved, Health, RunState};
-use crate::model::plan::{Note, Op, Plan};
+use crate::model::plan::{EngineOp, Note, Op, Plan};
 use crate::model::postgres::{Down, Server};
 use crate::model::status::{Condition, MemberStatus, OperationResult, READY, Status, condition};
 
+mod configuration;
 mod filling;
+mod slots;
 
 /// The state of a cluster, as the pass that made `plan` saw it.
 pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
@@ -30,6 +36,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
     conditions.extend(occupied::condition(&view.observed.intruders));
     conditions.extend(names::condition(&view.observed.objects, |member| own::of(view, member)));
     conditions.extend(needs_human(view));
+    conditions.extend(configuration::warnings(view));
     conditions.insert(0, ready(view, plan, &members));
     let disk = view.observed.objects.disk.known();
     Status {
@@ -48,6 +55,7 @@ pub fn status(view: &View<'_>, plan: &Plan<Change>) -> Status {
         notes: plan.notes.iter().map(ToString::to_string).collect(),
         facts: facts(view),
         volumes: filling::volumes(view),
+        slots: slots::all(view),
     }
 }
 
@@ -83,7 +91,20 @@ fn ready(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Cond
         return condition(READY, false, "MembersNotReady", message);
     }
     // A note for later is no progress towards anything.
-    let is_change = |op: &Op<Change>| !matches!(op, Op::Remember(Change::Works(..) | Change::HighWater(..)));
+    let is_change = |op: &Op<Change>| {
+        let is_note = matches!(
+            op,
+            Op::Remember(
+                Change::Works(..)
+                    | Change::HighWater(..)
+                    | Change::SlotsOf(_)
+                    | Change::NoSlotOf(_)
+                    | Change::Trial(TrialChange::Checked(..))
+                    | Change::History(HistoryChange::Note(_))
+            )
+        );
+        !is_note && !matches!(op, Op::Engine(EngineOp::CheckConfig(check)) if check.is_altered)
+    };
     if let Some(action) = plan.actions().find(|action| is_change(&action.op)) {
         return condition(READY, false, "Progressing", action.to_string());
     }
@@ -109,7 +130,17 @@ fn primary_available(view: &View<'_>) -> Condition {
             condition(KIND, false, "NotPromoted", format!("{primary} runs as a replica"))
         }
         Some(Server::Up(_)) => condition(KIND, true, "AcceptsWrites", format!("{primary} accepts writes")),
-        Some(Server::Down(_, why)) => condition(KIND, false, "NoAnswer", format!("{primary}: {why}")),
+        Some(Server::Down(_, why)) => match life::of(view, primary) {
+            life::Life::Slow(words) if life::is_slow(view, primary) => {
+                let told = format!("{primary} is alive but slow: {words} ({why})");
+                condition(KIND, false, "Slow", told)
+            }
+            life::Life::Slow(_)
+            | life::Life::Stopped
+            | life::Life::Still { .. }
+            | life::Life::Doubtful(_)
+            | life::Life::Unseen => condition(KIND, false, "NoAnswer", format!("{primary}: {why}")),
+        },
         None => condition(KIND, false, "Missing", format!("{primary} has no container")),
     }
 }
@@ -144,10 +175,27 @@ fn configuration(view: &View<'_>, plan: &Plan<Change>) -> Condition {
         .into_iter()
         .filter(|m| {
             view.facts(m)
-                .is_some_and(|f| f.reload_due || !f.pending_restart.is_empty())
+                .is_some_and(|f| f.reload_due || !values::to_restart(view, m, f).is_empty())
                 || plan.touches(m)
         })
         .collect();
+    if view.candidate().is_some() || view.memory.trials.previous.is_some() {
+        let (first, _) = view.memory.trials.first.clone().unwrap_or_default();
+        let message = match first.as_str() {
+            "" => "not all members run with it yet".to_owned(),
+            first => format!("{first} gets it before the others do"),
+        };
+        return condition(KIND, false, "RollingOut", message);
+    }
+    let different: Vec<String> = view
+        .members()
+        .iter()
+        .filter_map(|m| Some(values::differing(view, m, view.facts(m)?)))
+        .flatten()
+        .collect();
+    if behind.is_empty() && !different.is_empty() {
+        return condition(KIND, false, "Differs", different.join("; "));
+    }
     if behind.is_empty() {
         return condition(
             KIND,
@@ -185,11 +233,41 @@ fn warnings(view: &View<'_>) -> Vec<Condition> {
         ("DiskFull", "NoSpaceLeft", full),
         ("DiskPressure", "LittleSpaceLeft", disk::pressure(view)),
         ("SlotWal", "HoldsMuchWal", disk::slots(view)),
+        ("LogWentBack", "OlderCopy", went_back(view)),
+        ("PasswordLost", "NobodyKnowsIt", lost_passwords(view)),
+        (tablespaces::OUTSIDE, "LostWithItsContainer", tablespaces::warning(view)),
+        ("SlotLeftBehind", "NobodyUsesIt", left_behind(view)),
     ];
     let there = found
         .into_iter()
         .filter_map(|(kind, reason, text)| Some(condition(kind, true, reason, text?)));
     there.collect()
+}
+
+/// What was lost stays to be read for a day.
+fn went_back(view: &View<'_>) -> Option<String> {
+    const TOLD_SECS: i64 = 86_400;
+    let found = view.memory.history.went_back.as_ref()?;
+    let primary = view.primary().unwrap_or("the primary");
+    (view.now - found.at < TOLD_SECS).then(|| format!("{primary}: {}", found.message))
+}
+
+/// The roles whose password this agent does not have, though their clients may.
+fn lost_passwords(view: &View<'_>) -> Option<String> {
+    let facts = view.primary_facts()?;
+    let login = view.cluster.spec.roles.iter().filter(|role| role.login);
+    let is_lost = |name: &str| facts.roles.get(name).is_some_and(|role| role.password_fits.is_none());
+    let lost = login.filter(|role| is_lost(&role.name)).map(|role| {
+        let secret = view.cluster.password(&role.name, role.password_from.as_ref());
+        format!("{} ({secret})", role.name)
+    });
+    let lost: Vec<String> = lost.collect();
+    (!lost.is_empty()).then(|| {
+        format!(
+            "the passwords of {} are not known any more; the roles keep them. Put each into its file, or name another              with passwordFrom",
+            lost.join(", ")
+        )
+    })
 }
 
 fn operation(view: &View<'_>, plan: &Plan<Change>, members: &[MemberStatus]) -> Option<String> {
@@ -264,13 +342,19 @@ fn state(view: &View<'_>, name: &str, is_seeding: bool) -> String {
         (RunState::Running, _) if is_seeding => SEEDING,
         (RunState::Running, Some(Server::Up(facts))) if facts.in_recovery => {
             let standby = view.primary_facts().and_then(|main| main.standbys.get(name));
-            return standby.map_or_else(|| "not streaming".to_owned(), |s| s.state.clone());
+            return match (standby, view.primary_facts()) {
+                (Some(standby), _) => standby.state.clone(),
+                // What the primary sees is not known.
+                (None, None) if facts.receiver_streaming => "streaming".to_owned(),
+                (None, _) => "not streaming".to_owned(),
+            };
         }
         (RunState::Running, Some(Server::Up(_))) => "running",
         (RunState::Running, Some(Server::Down(Down::StartingUp, _))) => "starting",
         (RunState::Running, Some(Server::Down(Down::ShuttingDown, _))) => "stopping",
         (RunState::Running, Some(Server::Down(Down::PasswordUnknown, _))) => "password unknown",
         (RunState::Running, Some(Server::Down(Down::PasswordRejected, _))) => "password rejected",
+        (RunState::Running, _) if life::is_slow(view, name) => "slow",
         (RunState::Running, _) if container.health == Health::Unhealthy => "unhealthy",
         (RunState::Running, _) if view.lasts(&observe::no_answer(name)).is_some() => "no answer",
         (RunState::Running, _) => "starting",

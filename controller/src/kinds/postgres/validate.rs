@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::capacity;
 use super::conf::{self, value};
+use super::creation;
 use super::plan::routes::ROUTES;
-use super::spec::{PostgresCluster, ReplicationMode, Role, Scalar};
+use super::spec::{LocaleProvider, PostgresCluster, ReplicationMode, Role, Scalar};
+use super::versions;
 use crate::kinds::problems::{key, password, problem};
 use crate::manifest::load::{PathPart, Problem};
 use crate::model::labels;
@@ -21,7 +24,10 @@ pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
     let mut found = Vec::new();
     names(name, &spec, &mut found);
     ports(&spec, &mut found);
+    image(&spec, &mut found);
+    initdb(&spec, &mut found);
     parameters(&spec.parameters, spec.replicas, &mut found);
+    limits(&spec.parameters, spec.replicas, &mut found);
     replication(&spec, &mut found);
     hba(&spec.hba, &mut found);
     roles(&spec, &mut found);
@@ -119,6 +125,50 @@ fn ports(spec: &PostgresCluster, found: &mut Vec<Problem>) {
     }
 }
 
+fn initdb(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let Some(initdb) = &spec.initdb else {
+        return;
+    };
+    for (at, argument) in initdb.args.iter().enumerate() {
+        if let Some(why) = creation::complaint(argument) {
+            found.push(problem(&[key("initdb"), key("args"), PathPart::Index(at)], why));
+        }
+    }
+    let texts = [
+        ("locale", &initdb.locale),
+        ("icuLocale", &initdb.icu_locale),
+        ("encoding", &initdb.encoding),
+    ];
+    let args = initdb.args.iter().map(|text| ("args", text));
+    let texts = texts
+        .into_iter()
+        .filter_map(|(field, text)| Some((field, text.as_ref()?)));
+    for (field, _) in texts.chain(args).filter(|(_, text)| text.contains(['\n', '\r', '\0'])) {
+        found.push(problem(&[key("initdb"), key(field)], "it must be one line"));
+    }
+    let is_icu = initdb.locale_provider == Some(LocaleProvider::Icu);
+    if initdb.icu_locale.is_some() != is_icu {
+        let why = "`localeProvider: icu` and `icuLocale` go together";
+        found.push(problem(&[key("initdb")], why).on_key());
+    }
+}
+
+/// What the tag of an official image tells already.
+fn image(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let Some(major) = versions::of_tag(&spec.image) else {
+        return;
+    };
+    if let Some(why) = versions::unsupported(&spec.image, Some(&major.to_string())) {
+        return found.push(problem(&[key("image")], why));
+    }
+    for name in spec.parameters.keys() {
+        if let Some(why) = versions::missing_parameter(name, major) {
+            let why = format!("there is no parameter `{name}`: {why}");
+            found.push(problem(&[key("parameters"), key(name)], why).on_key());
+        }
+    }
+}
+
 fn parameters(settings: &BTreeMap<String, Scalar>, replicas: u32, found: &mut Vec<Problem>) {
     for (name, value) in settings {
         let path = [key("parameters"), key(name)];
@@ -149,7 +199,7 @@ fn parameters(settings: &BTreeMap<String, Scalar>, replicas: u32, found: &mut Ve
     let senders = settings
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("max_wal_senders"));
-    let needed = i64::from(replicas) * 2;
+    let needed = capacity::senders_to_name(replicas);
     if let Some((name, Scalar(value))) = senders
         && value::whole(&value::literal(value)).is_some_and(|count| count < needed)
     {
@@ -163,6 +213,26 @@ fn is_limit(name: &str) -> bool {
     conf::STANDBY_FLOOR
         .iter()
         .any(|(limit, _)| limit.eq_ignore_ascii_case(name))
+}
+
+/// A slot for each replica; and clients beside the connections that are kept for superusers, or the server does not start.
+fn limits(settings: &BTreeMap<String, Scalar>, replicas: u32, found: &mut Vec<Problem>) {
+    let named = |name: &str| {
+        let (given, Scalar(value)) = settings.iter().find(|(given, _)| given.eq_ignore_ascii_case(name))?;
+        Some((given, value::whole(&value::literal(value))?))
+    };
+    let needed = capacity::slots_to_name(replicas);
+    if let Some((name, _)) = named(capacity::SLOTS).filter(|(_, count)| *count < needed) {
+        let why = format!("{replicas} replicas need at least {needed}: each has a slot of its own");
+        found.push(problem(&[key("parameters"), key(name)], why));
+    }
+    let kept = named("superuser_reserved_connections").map_or(3, |(_, count)| count);
+    let kept = kept + named("reserved_connections").map_or(0, |(_, count)| count);
+    let needed = kept.max(3) + 1;
+    if let Some((name, _)) = named("max_connections").filter(|(_, count)| *count < needed) {
+        let why = format!("it has to be at least {needed}: {kept} are reserved, and the agent itself needs 3");
+        found.push(problem(&[key("parameters"), key(name)], why));
+    }
 }
 
 fn replication(spec: &PostgresCluster, found: &mut Vec<Problem>) {
@@ -273,6 +343,14 @@ fn databases(spec: &PostgresCluster, found: &mut Vec<Problem>) {
             found.push(problem(&path("name"), why));
         }
         seen.push(&database.name);
+        for (nth, extension) in database.extensions.iter().enumerate() {
+            let earlier = &database.extensions[..nth];
+            if earlier.iter().any(|other| other.name() == extension.name()) {
+                let why = format!("extension `{}` is declared twice", extension.name());
+                let path = [path("extensions").as_slice(), &[PathPart::Index(nth)]].concat();
+                found.push(problem(&path, why));
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::manifest::load::PathPart;
 /// Deeper than any spec of ours; ends the walk through a schema that contains itself.
 const MAX_DEPTH: usize = 6;
 /// A name that is known in more places than this is no hint.
-const MAX_PLACES: usize = 3;
+const MAX_PLACES: usize = 4;
 
 /// For each field's name, the paths of the maps that know it.
 pub struct Places(BTreeMap<String, Vec<String>>);

@@ -39,6 +39,7 @@ fn loaded(dir: &Path) -> Loaded {
             name: "rules",
             path: &["rules"],
             endings: &[".yml"],
+            packed: &[],
             check: complaint,
             defines: |_, text| text.lines().map(|line| format!("the line {line}")).collect(),
         }],

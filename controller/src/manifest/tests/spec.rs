@@ -74,7 +74,7 @@ fn a_field_at_the_wrong_level_is_sent_to_its_place() {
        |
      8 |   name: x
        |   ^^^^
-       = help: it belongs under `metadata`, `spec.databases[]` or `spec.roles[]`
+       = help: it belongs under `metadata`, `spec.databases[]`, `spec.databases[].extensions[]` or `spec.roles[]`
     error: unknown field `passwordFrom`
       --> pg.yaml:9:3
        |

@@ -28,7 +28,8 @@ impl fmt::Display for EngineOp {
             EngineOp::Disconnect { network, .. } => write!(f, "disconnect from network {network}"),
             EngineOp::Unpause(_) => write!(f, "unpause container"),
             EngineOp::UpdateLimits { .. } => write!(f, "update cpu and memory limits"),
-            EngineOp::CheckConfig { .. } => write!(f, "check the new configuration"),
+            EngineOp::CheckConfig(check) if check.is_altered => write!(f, "check whether it would start again"),
+            EngineOp::CheckConfig(_) => write!(f, "check the new configuration"),
             EngineOp::CheckFiles(check) => {
                 let names: Vec<&str> = check.files.iter().map(|f| f.name.as_str()).collect();
                 write!(f, "check {}", names.join(", "))
@@ -37,6 +38,7 @@ impl fmt::Display for EngineOp {
             EngineOp::ResetAdmin { .. } => write!(f, "reset the password of admin"),
             EngineOp::RecoverPasswords { .. } => write!(f, "recover lost passwords"),
             EngineOp::PromoteInside(_) => write!(f, "promote through its socket"),
+            EngineOp::EndSenders { .. } => write!(f, "end the WAL senders that hold its shutdown up"),
             EngineOp::ResetPassword { role, .. } => write!(f, "reset the password of role {role}"),
         }
     }

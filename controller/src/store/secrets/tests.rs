@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{SecretFiles, used_by};
 use crate::host::Secrets;
 use crate::model::SecretRef;
-use crate::store::Record;
+use crate::store::{Record, Store};
 
 fn generated(kind: &str, scope: &str, name: &str) -> SecretRef {
     SecretRef::Generated {
@@ -60,8 +60,9 @@ fn a_generated_password_is_made_once_and_kept_from_others() {
     let secrets = SecretFiles::new(dir.path());
     let secret = generated("PostgresCluster", "pg", "app");
     assert_eq!(secrets.peek(&secret), Ok(None));
-    let first = secrets.reveal(&secret).unwrap();
-    assert_eq!(secrets.reveal(&secret).unwrap(), first);
+    assert!(secrets.reveal(&secret).is_err(), "to use one makes none");
+    let first = secrets.make(&secret).unwrap();
+    assert_eq!(secrets.make(&secret).unwrap(), first);
     assert_eq!(first.len(), 48);
     let path = dir.path().join("secrets/PostgresCluster/pg/app");
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -75,8 +76,8 @@ fn resources_of_one_name_and_two_kinds_have_passwords_of_their_own() {
         generated("PostgresCluster", "zz", "a"),
         generated("Monitoring", "zz", "a"),
     );
-    let kept = secrets.reveal(&cluster).unwrap();
-    assert_ne!(secrets.reveal(&monitoring).unwrap(), kept);
+    let kept = secrets.make(&cluster).unwrap();
+    assert_ne!(secrets.make(&monitoring).unwrap(), kept);
     secrets.purge("Monitoring", "zz").unwrap();
     assert_eq!(secrets.peek(&cluster), Ok(Some(kept)));
     assert_eq!(secrets.peek(&monitoring), Ok(None));
@@ -88,7 +89,7 @@ fn a_role_may_be_called_anything_and_its_file_stays_where_it_belongs() {
     let secrets = SecretFiles::new(dir.path());
     for name in ["../../other/a", ".", "a/b", "a%2Fb", "app.prod", "a@b c"] {
         let secret = generated("PostgresCluster", "pg", name);
-        let made = secrets.reveal(&secret).unwrap();
+        let made = secrets.make(&secret).unwrap();
         assert_eq!(secrets.peek(&secret), Ok(Some(made)), "{name}");
     }
     assert_eq!(files(&dir.path().join("secrets/PostgresCluster/pg")).len(), 6);
@@ -171,4 +172,29 @@ fn a_missing_file_is_named_and_its_content_never_is() {
     let secret = SecretRef::File("/nonexistent/pw".to_owned());
     let error = secrets.reveal(&secret).expect_err("missing");
     assert!(error.to_string().contains("/nonexistent/pw"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_lost_under_a_living_agent_is_written_anew_and_no_other_is_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("state");
+    let store = Store::open(&dir).unwrap();
+    let (secrets, secret) = (store.secrets(), generated("PostgresCluster", "pg", "app"));
+    let made = secrets.make(&secret).unwrap();
+    let file = dir.join("secrets/PostgresCluster/pg/app");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(secrets.make(&secret), Ok(made.clone()));
+    assert_eq!(fs::read_to_string(&file).unwrap(), made);
+    fs::remove_dir_all(&dir).unwrap();
+    let other = generated("PostgresCluster", "pg", "other");
+    assert!(
+        secrets.make(&other).is_err() && !dir.exists(),
+        "none is made that could not be kept"
+    );
+    assert_eq!(secrets.reveal(&secret), Ok(made.clone()));
+    assert!(store.mend().unwrap());
+    secrets.write_back().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), made);
+    secrets.purge("PostgresCluster", "pg").unwrap();
+    assert_eq!(secrets.peek(&secret), Ok(None), "what is destroyed on request stays so");
 }

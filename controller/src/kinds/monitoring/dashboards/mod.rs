@@ -12,6 +12,7 @@ mod tests;
 
 use serde_json::Value;
 
+use super::windows;
 use build::Dashboard;
 
 /// The data source that dashboards ask unless somebody chooses another one at their top.
@@ -57,11 +58,16 @@ impl Expression {
     }
 }
 
-/// All dashboards.
-pub fn all(source: &Source) -> Vec<BuiltIn> {
-    let built = |board: Dashboard| BuiltIn {
-        uid: board.uid,
-        json: board.json(source),
+/// All dashboards, for a scrape interval.
+pub fn all(source: &Source, interval_secs: u64) -> Vec<BuiltIn> {
+    let built = |board: Dashboard| {
+        let json = board.json(source);
+        let wide = windows::widened(&json.to_string(), interval_secs);
+        BuiltIn {
+            uid: board.uid,
+            // Only durations have changed in it, and it reads as before.
+            json: serde_json::from_str(&wide).unwrap_or(json),
+        }
     };
     boards().into_iter().map(built).collect()
 }

@@ -11,7 +11,10 @@ fn boards() -> Vec<(&'static str, Value)> {
         uid: "reconciler".to_owned(),
         name: "Prometheus".to_owned(),
     };
-    all(&source).into_iter().map(|board| (board.uid, board.json)).collect()
+    all(&source, 15)
+        .into_iter()
+        .map(|board| (board.uid, board.json))
+        .collect()
 }
 
 fn panels(board: &Value) -> &Vec<Value> {

@@ -50,6 +50,8 @@ pub(super) fn piece(view: &View<'_>) -> Option<Piece> {
     let secret = Placeholder {
         token: "{password}".to_owned(),
         secret: content::admin_password(view.monitor, spec),
+        // It takes one at its first start only, and keeps it in its volume.
+        make: !view.has_volume(GRAFANA),
         escape: Escape::None,
     };
     let file = FileSpec {

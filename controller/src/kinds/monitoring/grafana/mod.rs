@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use compare::{Difference, compare, summary};
-pub use import::import;
+pub use import::{Unusable, import};
 pub use plan::{GrafanaPlan, Note, Step, plan};
 
 use crate::model::grafana::{Datasource, GrafanaQuestion, TAG, has_tag, title_of};

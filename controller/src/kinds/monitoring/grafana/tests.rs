@@ -352,7 +352,7 @@ fn a_users_dashboard_is_taken_as_grafana_exports_it() {
     insta::assert_snapshot!(board.json, @r#"{"panels":[{"id":1,"datasource":{"type":"prometheus","uid":"reconciler"}}],"tags":["managed-by-reconciler"],"uid":"mine","title":"Mine"}"#);
     let from_the_api = json!({"meta": {}, "dashboard": {"uid": "abc", "title": "T"}});
     assert_eq!(import(&from_the_api.to_string(), "x", None, "r").unwrap().0, "abc");
-    let refused = |text: &str| import(text, "a b", None, "r").unwrap_err();
+    let refused = |text: &str| import(text, "a b", None, "r").unwrap_err().message;
     insta::assert_snapshot!(
         [
             refused("{"),

@@ -1,5 +1,8 @@
 //! Keeps what a Grafana holds: what is to be called is worked out in `grafana`, and becomes steps here.
 
+use std::collections::BTreeMap;
+
+use super::super::conf;
 use super::super::content;
 use super::super::grafana::{self, Note};
 use super::super::memory::{AdminAttempt, Change};
@@ -89,7 +92,13 @@ fn let_us_in(view: &View<'_>, spec: &Grafana, plan: &mut Plan<Change>) {
         container: container.id.clone(),
         password: content::admin_password(view.monitor, spec),
     };
+    let recover = EngineOp::RecoverPasswords {
+        containers: vec![container.id.clone()],
+        path: format!("{}/admin.password", conf::DIRECTORY),
+        passwords: BTreeMap::from([("admin".to_owned(), content::admin_password(view.monitor, spec))]),
+    };
     plan.chain(vec![
+        Action::engine(GRAFANA, recover, "one that is lost may be in its container"),
         Action::new(GRAFANA, Op::Remember(Change::AdminAttempt(attempt)), "once a process"),
         Action::engine(GRAFANA, reset, "Grafana does not let us in with the wanted one"),
     ]);

@@ -5,7 +5,7 @@ mod ports;
 mod reload;
 mod roles;
 mod silence;
-mod userfiles;
+pub mod userfiles;
 mod view;
 
 #[cfg(test)]
@@ -15,7 +15,7 @@ use super::desired;
 use super::memory::Change;
 use super::observe::Observed;
 use crate::converge::names::{self, Own};
-use crate::converge::{self, Piece, Pulls, Sight, occupied};
+use crate::converge::{self, Piece, Pulls, Sight, namesakes, occupied};
 use crate::kinds::postgres::spec::PullPolicy;
 use crate::model::plan::{Action, Op, Plan};
 pub use userfiles::on_failure;
@@ -48,6 +48,9 @@ pub fn wished(view: &View<'_>) -> Plan<Change> {
     if !converge::network(objects, desired::network(view.monitor), OWNER, &mut plan) {
         return plan;
     }
+    if !namesakes::settle(objects, &mut plan) {
+        return plan;
+    }
     if let Some(address) = view.agent_address().filter(|address| !view.is_open(*address)) {
         let cause = "Prometheus asks the agent there";
         plan.step(Action::new("agent", Op::Listen(address), cause));
@@ -63,6 +66,10 @@ pub fn wished(view: &View<'_>) -> Plan<Change> {
     let undecided = names::put_right(objects, |member| own(view, &pieces, member), &mut plan);
     let is_due = |piece: &&Piece| ports::is_settled(view, &piece.member) && !undecided.contains(&piece.member);
     for piece in pieces.iter().filter(is_due) {
+        if roles::is_awaited(view, &piece.member) {
+            plan.wait(&piece.member, "its cluster has to take statements before it is made");
+            continue;
+        }
         let sight = sight(view.observed, piece, view.now);
         converge::keep(piece, objects, (OWNER, pulls), sight, &mut plan);
     }
@@ -70,6 +77,7 @@ pub fn wished(view: &View<'_>) -> Plan<Change> {
     silence::end(view, &pieces, &mut plan);
     converge::clear(objects, is_wanted, desired::GRACE_SECS, &mut plan);
     userfiles::judge(view, &mut plan);
+    userfiles::leave_out(view, &mut plan);
     content::keep(view, &mut plan);
     reload::note_deliveries(&mut plan);
     reload::reload(view, &pieces, &mut plan);

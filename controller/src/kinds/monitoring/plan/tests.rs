@@ -64,6 +64,7 @@ impl World {
             network: "shop-net".to_owned(),
             members: vec![member("master", "primary"), member("replica-1", "replica")],
             writer: Some(writer),
+            ..Face::default()
         };
         let cluster = ClusterSeen {
             face: Seen::Known(face),

@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use super::super::conf::{CHECK_DIRECTORY, DIRECTORY};
 use super::super::memory::{Change, Refused};
 use super::super::monitor::{ALERTMANAGER, PROMETHEUS};
+use super::super::queries;
 use super::View;
 use crate::model::container::{FileSpec, RunState, short_hash};
 use crate::model::plan::{Action, EngineOp, FileCheck, Op, Plan};
 
 /// The file that Alertmanager's others belong to.
 const ALERTMANAGER_FILE: &str = "alertmanager/alertmanager.yml";
+
+/// The folder of queries.
+const QUERIES: &str = "queries";
 
 /// Files that are put in force together.
 struct Unit<'a> {
@@ -79,6 +83,79 @@ pub fn judge(view: &View<'_>, plan: &mut Plan<Change>) {
             file,
             Op::Remember(change),
             "its folder does not hold it any more",
+        ));
+    }
+}
+
+/// The users' queries that exporters are given, by file: without those that an exporter did not get along with.
+pub fn queries_in_force<'a>(view: &View<'a>) -> BTreeMap<&'a str, &'a str> {
+    let mut files = view.monitor.folder(QUERIES);
+    files.retain(|name, text| {
+        let refused = view.memory.refused.get(&format!("{QUERIES}/{name}"));
+        refused.is_none_or(|refused| refused.hash != query_hash(view, name, text))
+    });
+    files
+}
+
+/// Another version may get along with it.
+fn query_hash(view: &View<'_>, name: &str, text: &str) -> String {
+    let image = view.monitor.spec.exporters.postgres.image.as_str();
+    hash([(name, text), ("image", image)].into_iter())
+}
+
+/// Where a query stands, as editors take it.
+pub fn place_of(view: &View<'_>, file: &str, query: &str) -> String {
+    let folder = view
+        .monitor
+        .spec
+        .exporters
+        .postgres
+        .queries
+        .as_deref()
+        .unwrap_or(QUERIES);
+    let text = view.monitor.folder(QUERIES).get(file).copied().unwrap_or_default();
+    let line = queries::line_of(text, query).unwrap_or(1);
+    format!("{folder}/{file}:{line}")
+}
+
+/// One query that gives a metric twice, or one that the exporter has by itself, and the exporter answers nothing at all. What
+/// it complains of is left out; where it does not say, all of the users' queries are. Until it was restarted without a file it
+/// complains of that file.
+pub fn leave_out(view: &View<'_>, plan: &mut Plan<Change>) {
+    let in_force = queries_in_force(view);
+    let all = view.monitor.folder(QUERIES);
+    let mut guilty: BTreeMap<&str, String> = BTreeMap::new();
+    for (exporter, said) in &view.observed.failing {
+        let Some(metric) = queries::blamed(said) else {
+            guilty.extend(in_force.keys().map(|file| {
+                let place = place_of(view, file, "");
+                (
+                    *file,
+                    format!("{place}: {exporter} answers nothing, and this may be why: {said}"),
+                )
+            }));
+            continue;
+        };
+        if let Some((file, query)) = queries::source_of(metric, &all)
+            && in_force.contains_key(file)
+        {
+            let place = place_of(view, file, &query);
+            guilty.insert(
+                file,
+                format!("{place}: with the query `{query}`, {exporter} answers nothing: {said}"),
+            );
+        }
+    }
+    for (file, why) in guilty {
+        let refused = Refused {
+            hash: query_hash(view, file, in_force.get(file).copied().unwrap_or_default()),
+            why,
+        };
+        let change = Change::Refuse(format!("{QUERIES}/{file}"), refused);
+        plan.step(Action::new(
+            &format!("{QUERIES}/{file}"),
+            Op::Remember(change),
+            "an exporter that answers nothing is worse than one without it",
         ));
     }
 }

@@ -50,6 +50,18 @@ impl<'a> View<'a> {
         clusters.all(|cluster| cluster.is_leaving || cluster.face.known().is_some())
     }
 
+    /// Whether the role that exporters log in as is known not to exist in a cluster: then nobody has its password.
+    pub fn lacks_role(&self, cluster: &str) -> bool {
+        let cluster = self.observed.clusters.get(cluster);
+        cluster.is_some_and(|cluster| cluster.role.is_absent())
+    }
+
+    /// Whether a member's volume is there.
+    pub fn has_volume(&self, member: &str) -> bool {
+        let name = self.monitor.volume_name(member);
+        self.observed.objects.volumes.iter().any(|volume| volume.name == name)
+    }
+
     /// Where Prometheus reaches the agent: the host's address in the network, with the port that the command line says. A
     /// container cannot reach loopback. `None` where the agent serves no metrics.
     pub fn agent_address(&self) -> Option<SocketAddr> {

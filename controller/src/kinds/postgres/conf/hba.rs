@@ -32,7 +32,8 @@ const INCLUDES: [&str; 3] = ["include", "include_if_exists", "include_dir"];
 type Field = Vec<String>;
 
 /// Renders `pg_hba.conf`. The first line that matches decides, so ours come first.
-pub fn pg_hba_conf(lines: &[String]) -> String {
+/// `syncs_slots`: replicas copy logical slots, for which they ask the primary in a database.
+pub fn pg_hba_conf(lines: &[String], syncs_slots: bool) -> String {
     let mut text = format!(
         "# Written by reconciler. An edit here is put back: change the manifest instead.\n\
          # The agent and the health check, through the socket inside the container:\n\
@@ -41,6 +42,9 @@ pub fn pg_hba_conf(lines: &[String]) -> String {
          host replication {REPLICATOR} samenet scram-sha-256\n\
          host all {SUPERUSER} samenet scram-sha-256\n"
     );
+    if syncs_slots {
+        text.push_str(&format!("host postgres {REPLICATOR} samenet scram-sha-256\n"));
+    }
     if !lines.is_empty() {
         text.push_str("# From the manifest:\n");
     }
@@ -52,6 +56,18 @@ pub fn pg_hba_conf(lines: &[String]) -> String {
     text.push_str("local all all scram-sha-256\n");
     text.push_str("host all all all scram-sha-256\n");
     text
+}
+
+/// A server's complaint of a line of the file that [`pg_hba_conf`] makes, with the line that the manifest has there.
+pub fn named_line(complaint: &str, lines: &[String]) -> String {
+    let number = |rest: &str| rest.split(' ').next()?.parse::<usize>().ok()?.checked_sub(1);
+    let at = complaint.split_once("line ").and_then(|(_, rest)| number(rest));
+    let text = pg_hba_conf(lines, false);
+    let line = at.and_then(|at| text.lines().nth(at));
+    match line.filter(|line| complaint.contains("pg_hba.conf") && lines.iter().any(|own| own.trim() == *line)) {
+        Some(line) => format!("{complaint}: `{line}` in spec.hba"),
+        None => complaint.to_owned(),
+    }
 }
 
 /// What is wrong with a line, if anything is.
@@ -221,7 +237,7 @@ fn token(rest: &mut Peekable<Chars<'_>>) -> (Option<String>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::problem;
+    use super::{named_line, problem};
 
     #[test]
     fn what_postgresql_takes_passes() {
@@ -252,6 +268,21 @@ mod tests {
         ] {
             assert_eq!(problem(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_servers_complaint_gets_the_line_that_it_is_about() {
+        let lines = ["# x".to_owned(), " host all all nowhere.invalid/8 md5".to_owned()];
+        let told = named_line("invalid x; line 9 of configuration file \"pg_hba.conf\"", &lines);
+        insta::assert_snapshot!(told, @r#"invalid x; line 9 of configuration file "pg_hba.conf": `host all all nowhere.invalid/8 md5` in spec.hba"#);
+        assert_eq!(
+            named_line("line 9 of something else", &lines),
+            "line 9 of something else"
+        );
+        assert_eq!(
+            named_line("line 1 of \"pg_hba.conf\"", &lines),
+            "line 1 of \"pg_hba.conf\""
+        );
     }
 
     #[test]

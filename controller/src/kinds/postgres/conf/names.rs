@@ -3,7 +3,7 @@
 use super::value;
 
 /// Parameters that replication or identity rest on, and why they are not the manifest's to set.
-const REFUSED: [(&str, &str); 34] = [
+const REFUSED: [(&str, &str); 35] = [
     ("archive_cleanup_command", "recovery is steered by the agent"),
     ("cluster_name", "the agent names every member by it"),
     ("config_file", "the agent delivers the configuration"),
@@ -50,6 +50,10 @@ const REFUSED: [(&str, &str); 34] = [
         "it runs a program before the server can be watched",
     ),
     ("stats_temp_directory", "PostgreSQL 15 dropped it"),
+    (
+        "synchronized_standby_slots",
+        "the agent keeps the names of the replicas that run",
+    ),
     ("synchronous_standby_names", "the agent keeps the names"),
     ("transaction_read_only", "a primary must accept writes"),
     ("default_transaction_read_only", "a primary must accept writes"),

@@ -16,6 +16,7 @@ fn frame() -> Frame {
         max_slot_wal_keep_bytes: (10 << 30) + 1,
         following: None,
         sync_names: None,
+        standby_slots: None,
         floor: BTreeMap::from([("max_connections".to_owned(), 100)]),
     }
 }
@@ -74,7 +75,7 @@ fn quotes_and_backslashes_stay_inside_the_value() {
 
 #[test]
 fn our_lines_of_pg_hba_come_before_the_manifests() {
-    insta::assert_snapshot!(pg_hba_conf(&[" host all all 10.0.0.0/8 scram-sha-256 ".to_owned()]), @r"
+    insta::assert_snapshot!(pg_hba_conf(&[" host all all 10.0.0.0/8 scram-sha-256 ".to_owned()], false), @r"
     # Written by reconciler. An edit here is put back: change the manifest instead.
     # The agent and the health check, through the socket inside the container:
     local all postgres peer
@@ -87,7 +88,7 @@ fn our_lines_of_pg_hba_come_before_the_manifests() {
     local all all scram-sha-256
     host all all all scram-sha-256
     ");
-    assert!(!pg_hba_conf(&[]).contains("From the manifest"));
+    assert!(!pg_hba_conf(&[], false).contains("From the manifest"));
 }
 
 #[test]

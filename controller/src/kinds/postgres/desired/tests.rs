@@ -13,6 +13,9 @@ fn of(world: &World, role: Role) -> Vec<FileSpec> {
         primary: "master",
         settings: &settings,
         sync_names: None,
+        suspicion: None,
+        tablespaces: Vec::new(),
+        standby_slots: None,
         floor: std::collections::BTreeMap::new(),
     };
     files(&world.cluster, &inputs)

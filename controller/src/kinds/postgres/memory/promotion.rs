@@ -24,8 +24,12 @@ pub struct Promotion {
     pub fenced: bool,
     /// Whether the old primary has written a checkpoint since, while it still served.
     pub checkpointed: bool,
+    /// Since when its stop waits for those who receive its log, in seconds since the epoch; `None` before.
+    pub awaits_since: Option<i64>,
     /// When its stop began, in seconds since the epoch; `None` before.
     pub stopping_since: Option<i64>,
+    /// Whether it was killed, because it did not stop in time.
+    pub killed: bool,
     /// The replica that has received more than `to`, which catches up from it first.
     pub via: Option<String>,
     /// Whether `to` was asked to open its data for writing. Written down before it is asked: from then on the old primary
@@ -51,6 +55,12 @@ pub enum Loss {
         /// By how much the old primary may have moved on before it was noted down.
         slack: u64,
     },
+    /// Bytes of write-ahead log that the old primary was seen to have and the target does not. None of it was acknowledged
+    /// by whoever waited for replicas: those that are needed for that prove it.
+    Unacknowledged {
+        /// How many.
+        bytes: u64,
+    },
     /// The old primary's position is not known.
     Unknown,
 }
@@ -59,7 +69,7 @@ impl Loss {
     /// The bytes that are known to be lost; `None` when nobody can tell.
     pub fn bytes(self) -> Option<u64> {
         match self {
-            Loss::Nothing => Some(0),
+            Loss::Nothing | Loss::Unacknowledged { .. } => Some(0),
             Loss::Seen { bytes, .. } => Some(bytes),
             Loss::Unknown => None,
         }
@@ -78,6 +88,13 @@ impl Loss {
             Loss::Seen { bytes, slack } => format!(
                 "{bytes} bytes of the log that {from} was noted to have are lost, up to {slack} bytes that it wrote after the \
                  note, and what it wrote after it was last looked at"
+            ),
+            Loss::Unacknowledged { bytes: 0 } => {
+                "nothing that was acknowledged after waiting for replicas is lost".to_owned()
+            }
+            Loss::Unacknowledged { bytes } => format!(
+                "nothing that was acknowledged after waiting for replicas is lost; the last {bytes} bytes of {from}'s log were \
+                 not acknowledged yet, and are gone"
             ),
             Loss::Unknown => {
                 format!("what {from} wrote and this member did not receive is lost; how much that is, nobody can tell")
@@ -127,7 +144,11 @@ impl Memory {
                 }
                 Some(_) | None => Ok(()),
             },
-            Change::Requested { id, .. } | Change::CatchUp { id, .. } | Change::Stopping { id, .. } => stale(*id),
+            Change::Requested { id, .. }
+            | Change::CatchUp { id, .. }
+            | Change::Stopping { id, .. }
+            | Change::Awaits { id, .. }
+            | Change::Killed(id) => stale(*id),
             Change::Promoted(result) if present.is_some() => stale(result.id),
             _ => Ok(()),
         }
@@ -143,6 +164,10 @@ impl Memory {
             Change::Stopping { at, .. } => self.amend(|p| {
                 p.stopping_since.get_or_insert(at);
             }),
+            Change::Awaits { at, .. } => self.amend(|p| {
+                p.awaits_since.get_or_insert(at);
+            }),
+            Change::Killed(_) => self.amend(|p| p.killed = true),
             Change::CatchUp { via, .. } => self.amend(|p| p.via = Some(via)),
             Change::Requested { loss, at, .. } => self.amend(|p| {
                 p.requested = true;
@@ -167,6 +192,9 @@ impl Memory {
             self.term += 1;
             self.change_reseed(&result.to, |state| state.ended = Some(result.at));
             self.starts.remove(&result.to);
+            // What was known of the old primary's log is not said of the new one's.
+            self.history.noted = None;
+            self.history.diverged.remove(&result.to);
             if let Some(promotion) = promotion {
                 // As a replica it starts with a clean slate.
                 self.starts.remove(&promotion.from);

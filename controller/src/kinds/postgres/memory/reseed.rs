@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Memory;
+use super::{Change, Memory};
 
 /// How a new volume is filled. Both ways leave the old one as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -40,6 +40,10 @@ pub struct ReseedState {
     pub since: i64,
     /// Whether the rewind is done: from then on the member has no use for the old volume.
     pub filled: bool,
+    /// Rewinds that began and were cut off.
+    pub cuts: u32,
+    /// When the last of them began, in seconds since the epoch.
+    pub cut_at: i64,
     /// Why a rewind is out of the question, if one failed.
     pub no_rewind: Option<String>,
     /// New volumes in a row none of which ever came to stream.
@@ -108,7 +112,38 @@ impl Memory {
             .map(|state| state.from.as_str())
     }
 
-    pub(super) fn begin_reseed(&mut self, decision: Reseed) {
+    /// Applies a change that concerns volumes and what fills them.
+    pub(super) fn refill(&mut self, change: Change) {
+        match change {
+            Change::Reseed(decision) => self.begin_reseed(decision),
+            Change::Filled(member) => {
+                // What comes next is a first start.
+                self.starts.remove(&member);
+                self.change_reseed(&member, |state| state.filled = true);
+            }
+            Change::NoRewind(member, why) => self.change_reseed(&member, |state| {
+                state.method = Method::Clone;
+                state.no_rewind = Some(why);
+            }),
+            Change::RewindCut(member, at) => self.change_reseed(&member, |state| {
+                state.cuts += 1;
+                state.cut_at = at;
+            }),
+            Change::TryAgain(member) => {
+                self.starts.remove(&member);
+                self.change_reseed(&member, |state| state.rounds = 0);
+            }
+            Change::Retire(volume, retired) | Change::Release(volume, retired) => {
+                self.retired.insert(volume, retired);
+            }
+            Change::Forget(volume) => {
+                self.retired.remove(&volume);
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_reseed(&mut self, decision: Reseed) {
         let next = self.generation(&decision.member) + 1;
         let before = self.reseed(&decision.member);
         let state = ReseedState {
@@ -122,6 +157,7 @@ impl Memory {
         };
         self.generations.insert(decision.member.clone(), next);
         self.starts.remove(&decision.member);
+        self.history.diverged.remove(&decision.member);
         self.reseeds.insert(decision.member.clone(), state);
         let retired = Retired {
             member: decision.member,

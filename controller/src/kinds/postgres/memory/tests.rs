@@ -32,7 +32,11 @@ fn ended(succeeded: bool) -> Change {
 
 #[test]
 fn a_reseed_counts_the_volumes_and_retires_the_old_one() {
-    let memory = after(&[Change::Started("replica-1".to_owned(), 5), reseed("v1"), reseed("v2")]);
+    let memory = after(&[
+        Change::Started("replica-1".to_owned(), 5, String::new()),
+        reseed("v1"),
+        reseed("v2"),
+    ]);
     assert_eq!(memory.generation("replica-1"), 3);
     assert_eq!(memory.generation("master"), 1);
     assert_eq!(memory.retired.keys().collect::<Vec<_>>(), ["v1", "v2"]);
@@ -51,7 +55,7 @@ fn only_a_promotion_that_succeeded_moves_the_role() {
 
 #[test]
 fn starts_are_counted_until_the_member_works() {
-    let started = Change::Started("master".to_owned(), 5);
+    let started = Change::Started("master".to_owned(), 5, String::new());
     let memory = after(&[started.clone(), started.clone()]);
     assert_eq!(memory.starts["master"].count, 2);
     let works = after(&[started.clone(), Change::Works("master".to_owned(), 9)]);

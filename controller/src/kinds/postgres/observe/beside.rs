@@ -45,6 +45,7 @@ pub(super) async fn late<R: Reads>(
         observed,
         memory,
         now,
+        is_declared: true,
     });
     let needed = occupied::in_question(&observed.objects, Some(&plan));
     let is_known = observed.objects.holders.known().is_some();

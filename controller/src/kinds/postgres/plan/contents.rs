@@ -3,76 +3,41 @@
 use super::super::conf;
 use super::super::memory::Change;
 use super::super::roles::{WantedRole, role_change};
-use super::super::spec::Role as RoleSpec;
+use super::super::spec::{ExactExtension, Role as RoleSpec};
+use super::keep;
+use super::slots;
 use super::view::View;
 use crate::model::plan::{Action, Op, Plan};
-use crate::model::postgres::{PgFacts, RoleAttributes, RoleChange, RoleFacts, SqlOp};
+use crate::model::postgres::{ExtensionFacts, PgFacts, RoleAttributes, RoleChange, RoleFacts, SqlOp};
 
 /// Keeps slots, roles, databases and extensions.
 pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     let Some(facts) = view.primary_facts() else {
         return;
     };
-    slots(view, primary, facts, plan);
+    slots::keep(view, primary, facts, plan);
     roles(view, primary, facts, plan);
     databases(view, primary, facts, plan);
     extensions(view, primary, facts, plan);
+    creation(view, primary, plan);
 }
 
-fn slots(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) {
-    let replicas = view.replicas();
-    for replica in &replicas {
-        if !facts.slots.contains_key(&conf::slot_name(replica)) {
-            let op = SqlOp::CreateSlot(conf::slot_name(replica));
-            let cause = format!("{replica} has none, and the WAL that it needs could be recycled");
-            plan.chain(view.sql(primary, op, cause).into_iter().collect());
-        }
-    }
-    renew_lost_slots(view, primary, facts, &replicas, plan);
-    drop_slots(view, primary, facts, &replicas, plan);
-    for replica in &replicas {
-        if let Some(facts) = view.facts(replica).filter(|f| f.in_recovery) {
-            drop_slots(view, replica, facts, &[], plan);
-        }
-    }
-}
-
-/// A lost slot holds no WAL ever again. While the replica's volume is there it is the sign that the replica cannot go on;
-/// once the volume is given up, the next seed needs a good one.
-fn renew_lost_slots(view: &View<'_>, primary: &str, facts: &PgFacts, replicas: &[String], plan: &mut Plan<Change>) {
-    for replica in replicas {
-        let slot = conf::slot_name(replica);
-        let is_lost = facts
-            .slots
-            .get(&slot)
-            .is_some_and(|s| s.wal_status == "lost" && !s.active);
-        let is_made = view.container(replica).is_some() || view.volume(replica).is_some();
-        if is_lost && (!is_made || view.control(replica).is_absent()) {
-            let cause = format!("it lost the WAL that it held, and {replica} is to be seeded anew");
-            let drop = view.sql(primary, SqlOp::DropSlot(slot.clone()), cause.clone());
-            let create = view.sql(primary, SqlOp::CreateSlot(slot), cause);
-            plan.chain(drop.into_iter().chain(create).collect());
-        }
-    }
-}
-
-/// Slots of ours that nobody uses any more hold WAL for ever. Slots of other names belong to somebody else.
-fn drop_slots(view: &View<'_>, member: &str, facts: &PgFacts, wanted: &[String], plan: &mut Plan<Change>) {
-    let wanted: Vec<String> = wanted.iter().map(|m| conf::slot_name(m)).collect();
-    let first = conf::slot_name(&view.cluster.spec.primary_name);
-    let is_ours = |slot: &str| {
-        let number = slot.strip_prefix("replica_");
-        slot == first || number.is_some_and(|n| n.parse::<u32>().is_ok())
+/// What `initdb` made cannot be made otherwise.
+fn creation(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
+    let (Some(wanted), Some(made)) = (&view.cluster.spec.initdb, &view.observed.made) else {
+        return;
     };
-    for (slot, state) in &facts.slots {
-        if is_ours(slot) && !wanted.contains(slot) && !state.active {
-            let op = SqlOp::DropSlot(slot.clone());
-            plan.chain(
-                view.sql(member, op, "no replica uses it, and it would hold WAL for ever")
-                    .into_iter()
-                    .collect(),
-            );
-        }
+    let differences = super::super::creation::differences(wanted, made);
+    if !differences.is_empty() {
+        plan.block(
+            primary,
+            "InitdbFixed",
+            format!(
+                "spec.initdb: {}. initdb runs once, for a new cluster. Put the old value back; to change it, start a second \
+                 cluster and load a dump into it",
+                differences.join("; ")
+            ),
+        );
     }
 }
 
@@ -105,6 +70,23 @@ fn roles(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change
         );
     }
     superuser(view, primary, facts, plan);
+    lost(view, primary, facts, plan);
+}
+
+/// The passwords that members know each other by are in every one of them. A user's that nobody knows any more is left alone:
+/// clients use it.
+fn lost(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) {
+    let is_lost = |role: &&str| {
+        facts
+            .roles
+            .get(*role)
+            .is_some_and(|facts| facts.password_fits.is_none())
+    };
+    let lost = [conf::SUPERUSER, conf::REPLICATOR].into_iter().find(is_lost);
+    if let (Some(role), Some(container)) = (lost, view.container(primary)) {
+        let why = format!("the password of {role} is not known any more");
+        plan.step(keep::recover_passwords(view, primary, container, &why));
+    }
 }
 
 fn attributes(role: &RoleSpec) -> RoleAttributes {
@@ -126,9 +108,8 @@ fn role(
     wanted: WantedRole,
     plan: &mut Plan<Change>,
 ) {
-    // A user's password that nobody knows any more is left alone: clients use it. The replicas' own is not.
     let is_ours = name == conf::REPLICATOR;
-    if let Some((change, cause)) = role_change(seen, name, wanted, is_ours) {
+    if let Some((change, cause)) = role_change(seen, name, wanted) {
         // Nobody but the agent says what its own role is like; others may be as the manifest said a moment ago.
         let is_drift = is_ours && !change.create;
         let step = view.sql(primary, SqlOp::Role(change), cause);
@@ -191,13 +172,22 @@ fn extensions(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<C
             all_seen &= database.extensions.is_empty();
             continue;
         };
-        for name in database.extensions.iter().filter(|e| !present.contains(e)) {
-            all_seen = false;
-            let op = SqlOp::CreateExtension {
-                database: database.name.clone(),
-                name: name.clone(),
-            };
-            plan.chain(view.sql(primary, op, "it is missing").into_iter().collect());
+        for extension in &database.extensions {
+            let wanted = extension.exact();
+            match present.get(&wanted.name) {
+                None => {
+                    all_seen = false;
+                    let op = SqlOp::CreateExtension {
+                        database: database.name.clone(),
+                        name: wanted.name,
+                        schema: wanted.schema.unwrap_or_default(),
+                        version: wanted.version.unwrap_or_default(),
+                        cascade: wanted.cascade,
+                    };
+                    plan.chain(view.sql(primary, op, "it is missing").into_iter().collect());
+                }
+                Some(seen) => all_seen &= adjust(view, primary, (&database.name, seen), wanted, plan),
+            }
         }
     }
     let exist = facts.databases.len() >= view.cluster.spec.databases.len();
@@ -208,4 +198,50 @@ fn extensions(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<C
             "all of them were seen",
         ));
     }
+}
+
+/// Brings an extension that is there to the version and the schema that are named. `false` while there is something to do.
+fn adjust(
+    view: &View<'_>,
+    primary: &str,
+    (database, seen): (&str, &ExtensionFacts),
+    wanted: ExactExtension,
+    plan: &mut Plan<Change>,
+) -> bool {
+    let ExactExtension {
+        name, schema, version, ..
+    } = wanted;
+    let mut steps = Vec::new();
+    if let Some(version) = version.filter(|version| *version != seen.version) {
+        let cause = format!("it is {}", seen.version);
+        let op = SqlOp::UpdateExtension {
+            database: database.to_owned(),
+            name: name.clone(),
+            version,
+        };
+        steps.extend(view.sql(primary, op, cause));
+    }
+    if let Some(schema) = schema.filter(|schema| *schema != seen.schema) {
+        if !seen.is_relocatable {
+            plan.block(
+                primary,
+                "ExtensionFixed",
+                format!(
+                    "extension {name} in database {database} is in schema {} and cannot be moved to {schema}: PostgreSQL does \
+                     not move this one. Name the schema that it is in, or drop it yourself and have it made anew",
+                    seen.schema
+                ),
+            );
+            return false;
+        }
+        let op = SqlOp::MoveExtension {
+            database: database.to_owned(),
+            name,
+            schema,
+        };
+        steps.extend(view.sql(primary, op, format!("it is in schema {}", seen.schema)));
+    }
+    let is_so = steps.is_empty();
+    plan.chain(steps);
+    is_so
 }

@@ -1,6 +1,7 @@
 //! A disk without room. Promoting another member helps nobody then: it lies on the same disk, and what fills it goes on.
 
 use super::view::View;
+use super::words;
 use crate::model::container::Disk;
 
 /// Below this nobody can write any more: two segments of WAL.
@@ -19,7 +20,7 @@ pub fn is_full(view: &View<'_>, member: &str) -> Option<String> {
     let complaint = log.lines().rev().find(|line| line.contains(NO_SPACE));
     let full = disk.filter(|disk| disk.free_bytes < FULL_BYTES);
     let found = match (complaint, full) {
-        (Some(line), _) if !answers => format!("its log says: {}", line.trim()),
+        (Some(line), _) if !answers => format!("its log says: {}", words::bare(line)),
         (_, Some(_)) if !answers => "it does not answer".to_owned(),
         (_, Some(_)) if view.primary() == Some(member) => "it cannot write any more".to_owned(),
         (Some(_) | None, _) => return None,
@@ -47,16 +48,20 @@ pub fn pressure(view: &View<'_>) -> Option<String> {
 pub fn slots(view: &View<'_>) -> Option<String> {
     let facts = view.primary_facts()?;
     let limit = view.cluster.max_slot_wal_keep_bytes;
-    let heavy = facts.slots.iter().filter(|(_, slot)| slot.held_bytes > limit / 2);
+    let physical = facts.slots.iter();
+    let physical = physical.map(|(name, slot)| (name, slot.active, slot.held_bytes, slot.safe_bytes));
+    let logical = facts.logical.iter();
+    let all = physical.chain(logical.map(|(name, slot)| (name, slot.active, slot.held_bytes, None)));
+    let heavy = all.filter(|(_, _, held_bytes, _)| *held_bytes > limit / 2);
     let texts: Vec<String> = heavy
-        .map(|(name, slot)| {
-            let left = slot.safe_bytes.map_or_else(String::new, |left| {
+        .map(|(name, active, held_bytes, safe_bytes)| {
+            let left = safe_bytes.map_or_else(String::new, |left| {
                 format!(", {} before it is given up", mib(u64::try_from(left).unwrap_or(0)))
             });
-            let user = if slot.active { "in use" } else { "not in use" };
+            let user = if active { "in use" } else { "not in use" };
             format!(
                 "slot {name} ({user}) holds {} of {} of WAL{left}",
-                mib(slot.held_bytes),
+                mib(held_bytes),
                 mib(limit)
             )
         })

@@ -11,13 +11,14 @@ use super::super::observe;
 use super::super::spec::FailoverMode;
 use super::disk;
 use super::keep;
+use super::life;
 use super::own;
 use super::position;
 use super::promotion;
 use super::sync;
 use super::view::View;
 use crate::model::Seen;
-use crate::model::container::{ContainerObserved, NamedObserved, RunState};
+use crate::model::container::{NamedObserved, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, Op, Plan};
 use crate::model::postgres::PgFacts;
@@ -28,6 +29,8 @@ const EXIT_NO_DATA: i64 = 79;
 const EXIT_KILLED: i64 = 137;
 /// How long a replica that runs and does not answer is waited for, in seconds: it may have received more than the others.
 const PATIENCE_SECS: i64 = 10;
+/// The same of one that is seen to be alive, in seconds: it does answer, only late.
+const SLOW_PATIENCE_SECS: i64 = 60;
 /// Why the primary cannot be brought back where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -63,7 +66,7 @@ pub fn trouble(view: &View<'_>, primary: &str) -> Option<Trouble> {
         (RunState::Exited | RunState::Created, _) if keep::is_crash_looping(view, primary) => Some(Trouble {
             reason: format!(
                 "it failed to start several times; {}",
-                why_down(view, primary, container)
+                keep::why_down(view, primary, container)
             ),
             is_tried_on: true,
         }),
@@ -74,10 +77,6 @@ pub fn trouble(view: &View<'_>, primary: &str) -> Option<Trouble> {
 /// Whether nothing is left of the recorded primary that could be started.
 pub fn is_beyond_help(view: &View<'_>, primary: &str) -> bool {
     !view.runs(primary) && trouble(view, primary).is_some_and(|trouble| !trouble.is_tried_on)
-}
-
-fn why_down(view: &View<'_>, primary: &str, container: &ContainerObserved) -> String {
-    keep::why_down(container, view.log(primary))
 }
 
 /// Neither our container nor our volume is there, and nobody else's is in their place.
@@ -152,7 +151,11 @@ fn may_answer_yet(view: &View<'_>, lasted: i64) -> Option<String> {
     view.replicas().into_iter().find(|member| {
         let state = view.container(member).map(|c| c.state);
         let is_down = matches!(state, Some(RunState::Exited | RunState::Created));
-        let is_silent = view.silent_for(member).is_some_and(|silent| silent < PATIENCE_SECS);
+        let patience = match life::is_slow(view, member) {
+            true => SLOW_PATIENCE_SECS,
+            false => PATIENCE_SECS,
+        };
+        let is_silent = view.silent_for(member).is_some_and(|silent| silent < patience);
         is_silent || is_down && lasted < PATIENCE_SECS && !keep::is_crash_looping(view, member)
     })
 }
@@ -163,7 +166,7 @@ fn candidates<'v>(view: &View<'v>) -> Vec<(String, &'v PgFacts)> {
         let has_volume = view
             .container(member)
             .is_some_and(|c| view.has_current_volume(member, c));
-        has_volume && !view.is_foreign(member)
+        has_volume && !view.is_foreign(member) && view.memory.diverged(member).is_none()
     });
     let answering = usable.filter_map(|member| Some((view.facts(&member)?, member)));
     let mut found: Vec<(String, &PgFacts)> = answering
@@ -213,11 +216,7 @@ pub fn may_fail_over(view: &View<'_>, primary: &str) -> Result<(String, Loss), S
     if view.memory.sync.promised {
         sync::quorum(view, heir).map_err(|lack| lack.why)?;
     }
-    let loss = Loss::Seen {
-        bytes: lag,
-        slack: known.slack,
-    };
-    Ok((heir.clone(), loss))
+    Ok((heir.clone(), position::loss(view, primary, heir)))
 }
 
 /// Says what is the matter and how somebody decides.
@@ -288,6 +287,9 @@ fn way_out(view: &View<'_>, primary: &str, heir: &str) -> String {
             format!(", which lacks {bytes} bytes of the log that {primary} was seen to have")
         }
         Loss::Seen { bytes, slack } => format!(", which lacks {bytes} bytes of {primary}'s log and up to {slack} more"),
+        Loss::Unacknowledged { .. } => {
+            ", which has every write that was acknowledged after waiting for replicas".to_owned()
+        }
         Loss::Nothing | Loss::Unknown => String::new(),
     };
     format!("`reconciler promote {heir} --force`{cost}")

@@ -3,6 +3,7 @@
 use super::super::desired;
 use super::super::memory::Change;
 use super::super::spec::PullPolicy;
+use super::super::versions;
 use super::routes;
 use super::view::View;
 use crate::converge::{self, Claim};
@@ -49,22 +50,38 @@ pub fn is_free(view: &View<'_>, member: &str, plan: &mut Plan<Change>) -> bool {
 /// Whether the member's existing volume can be used with the image: never another major version.
 pub fn fits_volume(view: &View<'_>, member: &str, image: &ImageFacts, plan: &mut Plan<Change>) -> bool {
     let major = image.env.get("PG_MAJOR");
-    let made_by = view.volume(member).and_then(|v| v.labels.get(labels::POSTGRES_MAJOR));
-    let (Some(major), Some(made_by)) = (major, made_by) else {
+    let Some(volume) = view.volume(member) else {
+        return may_begin(view, member, major, plan);
+    };
+    let Some(made_by) = volume.labels.get(labels::POSTGRES_MAJOR) else {
         return true;
     };
-    if major == made_by {
-        return true;
-    }
+    let is = match major {
+        Some(major) if major == made_by => return true,
+        Some(major) => format!("is {major}, which cannot read it"),
+        None => "does not say which it is (official images set PG_MAJOR)".to_owned(),
+    };
     plan.block(
         member,
         "MajorVersion",
         format!(
-            "its volume was initialised by PostgreSQL {made_by} and image {} is {major}, which cannot read it. \
+            "its volume was initialised by PostgreSQL {made_by} and image {} {is}. \
              Put the old image back; to move, start a second cluster with the new image and load a dump into it",
             view.cluster.spec.image
         ),
     );
+    false
+}
+
+/// Whether a member without a volume can get one. A new cluster needs a version that is supported; what runs already is
+/// kept as it is.
+fn may_begin(view: &View<'_>, member: &str, major: Option<&String>, plan: &mut Plan<Change>) -> bool {
+    let is_new = view.memory.system_identifier.is_none() && view.observed.objects.volumes.is_empty();
+    let why = versions::unsupported(&view.cluster.spec.image, major.map(String::as_str));
+    let Some(why) = why.filter(|_| is_new) else {
+        return true;
+    };
+    plan.block(member, "UnsupportedVersion", why);
     false
 }
 

@@ -9,6 +9,7 @@ use super::foundation;
 use super::keep;
 use super::own;
 use super::rejoin;
+use super::trial;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::container::RunState;
@@ -239,17 +240,18 @@ fn adopt(
     generations: BTreeMap<String, u32>,
     plan: &mut Plan<Change>,
 ) {
-    plan.step(Action::new(
-        primary,
-        Op::Remember(Change::Adopt {
-            primary: primary.to_owned(),
-            system_identifier,
-            generations,
-        }),
-        if view.runs(primary) {
-            "it is the only member that accepts writes"
-        } else {
-            "it is the only member that was a primary when it stopped"
-        },
-    ));
+    let adopt = Change::Adopt {
+        primary: primary.to_owned(),
+        system_identifier,
+        generations,
+    };
+    let cause = if view.runs(primary) {
+        "it is the only member that accepts writes"
+    } else {
+        "it is the only member that was a primary when it stopped"
+    };
+    let mut steps = vec![Action::new(primary, Op::Remember(adopt), cause)];
+    let begins = trial::found(view, primary);
+    steps.extend(begins.map(|begins| Action::new(primary, Op::Remember(begins), "its files tell")));
+    plan.chain(steps);
 }

@@ -10,20 +10,26 @@ use super::super::memory::Change;
 use super::disk;
 use super::failover;
 use super::foundation;
+use super::history;
+use super::life;
+use super::senders;
 use super::sync;
+use super::trial;
 use super::view::{Step, View};
+use super::words;
+use super::writers;
 use crate::model::container::{ContainerObserved, Health, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{Down, Server, SqlOp};
+use crate::model::postgres::{Down, PORT_CLOSED, Server, SqlOp};
 
 /// The entry point's exit code for a damaged data directory.
 pub const EXIT_DAMAGED: i64 = 80;
 /// How long a primary serves until its start counts as a success, in seconds: one that dies at its first query answers
 /// too, for a moment.
 const STEADY_SECS: i64 = 5;
-/// How long a server is silent until it is killed because its process is stopped, in seconds: a debugger may stop it too.
-const STOPPED_SECS: i64 = 2;
+/// How long a server that runs may keep its port closed, in seconds.
+const ELSEWHERE_SECS: i64 = 30;
 /// Starts in a row after which a member counts as crash looping.
 const CRASH_LOOP: u32 = 3;
 
@@ -31,10 +37,12 @@ const CRASH_LOOP: u32 = 3;
 pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let initialised = view.memory.system_identifier.is_some();
     let role = if initialised { Role::Primary } else { Role::Bootstrap };
-    if failover::consider(view, member, plan) {
+    if failover::consider(view, member, plan) || history::withhold(view, member, plan) {
         return;
     }
     match view.container(member) {
+        // Whether it is to be started its data tell, which cannot be looked into without a container.
+        None if initialised && view.volume(member).is_some() => make_only(view, member, plan),
         None => make(view, member, role, plan),
         Some(container) => settle(view, member, start_role(view, member, role), container, plan),
     }
@@ -48,7 +56,8 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
         }
         works(view, member, plan);
     }
-    if view.facts(member).is_some_and(|facts| facts.in_recovery) && !view.is_foreign(member) {
+    let is_standby = view.facts(member).is_some_and(|facts| facts.in_recovery) && !view.is_foreign(member);
+    if is_standby && !writers::is_another_feared(view, member, plan) {
         let cause = "it is the recorded primary and runs as a replica";
         let mut steps: Vec<Step> = sync::before_start(view, member).into_iter().collect();
         steps.push(view.deliver(member, Role::Primary, cause));
@@ -99,6 +108,16 @@ pub fn make(view: &View<'_>, member: &str, role: Role, plan: &mut Plan<Change>) 
     plan.chain(steps);
 }
 
+/// Makes a container for a volume, without starting it.
+pub fn make_only(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
+    let Some(image) = foundation::image(view, plan) else {
+        return;
+    };
+    if foundation::is_free(view, member, plan) && foundation::fits_volume(view, member, image, plan) {
+        plan.step(view.create(member, image, "it is missing"));
+    }
+}
+
 /// Brings an existing container to run, and its server to answer.
 pub fn settle(view: &View<'_>, member: &str, role: Role, container: &ContainerObserved, plan: &mut Plan<Change>) {
     match container.state {
@@ -109,28 +128,40 @@ pub fn settle(view: &View<'_>, member: &str, role: Role, container: &ContainerOb
             "it was paused",
         )),
         RunState::Between => plan.wait(member, "its container is between two states"),
-        RunState::Running if !container.networks.contains_key(&view.cluster.network_name()) => {
-            let spec_name = view.cluster.network_name();
-            let connect = EngineOp::Connect {
-                container: container.id.clone(),
-                network: spec_name.clone(),
-                aliases: vec![container.name.clone(), member.to_owned()],
-            };
-            plan.step(Action::engine(
-                member,
-                connect,
-                format!("it was disconnected from {spec_name}"),
-            ));
-        }
-        RunState::Running => answer(view, member, container, plan),
+        RunState::Running => match reconnect(view, member, container) {
+            Some(connect) => plan.step(connect),
+            None => answer(view, member, container, plan),
+        },
     }
+}
+
+/// The step that connects a container to the cluster's network again, if somebody disconnected it. A stopped one is connected
+/// too: started without the network it ends at once, and would never be seen running.
+pub fn reconnect(view: &View<'_>, member: &str, container: &ContainerObserved) -> Option<Step> {
+    let network = view.cluster.network_name();
+    if container.networks.contains_key(&network) {
+        return None;
+    }
+    let connect = EngineOp::Connect {
+        container: container.id.clone(),
+        network: network.clone(),
+        aliases: vec![container.name.clone(), member.to_owned()],
+    };
+    Some(Action::engine(
+        member,
+        connect,
+        format!("it was disconnected from {network}"),
+    ))
 }
 
 fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObserved, plan: &mut Plan<Change>) {
     if view.is_foreign(member) {
         return foreign(view, member, plan);
     }
-    let reason = why_down(container, view.log(member));
+    if let Some(verdict) = trial::failed(view, member, container) {
+        return plan.step(verdict);
+    }
+    let reason = why_down(view, member, container);
     // Of the primary's trouble more is to be said, and elsewhere.
     let is_told = view.primary() == Some(member) && failover::trouble(view, member).is_some();
     if let Some(full) = disk::is_full(view, member).filter(|_| !is_told) {
@@ -159,14 +190,18 @@ fn restart(view: &View<'_>, member: &str, role: Role, container: &ContainerObser
             steps.push(view.create_volume(member, image, "it is missing"));
         }
         steps.push(view.create(member, image, "it is not as the manifest says"));
+    } else {
+        steps.extend(reconnect(view, member, container));
     }
     steps.extend(view.start(member, role, &reason));
     plan.chain(steps);
 }
 
-/// Whether a container is not the one that is wanted. `false` while the image is not known.
+/// Whether a container is not the one that is wanted. `false` while the image is not known, and where no manifest says any
+/// more what is wanted.
 pub fn differs(view: &View<'_>, member: &str, container: &ContainerObserved) -> bool {
-    view.image().is_some_and(|image| {
+    let image = view.image().filter(|_| view.is_declared);
+    image.is_some_and(|image| {
         let wanted = view.container_spec(member, image);
         container.labels.get(labels::SPEC_HASH) != Some(&wanted.hash())
     })
@@ -193,7 +228,19 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
     match view.server(member) {
         None | Some(Server::Down(Down::NotRunning | Down::ShuttingDown, _)) => {
             plan.wait(member, "its server is stopping");
+            plan.chain(senders::end(view, member, None).into_iter().collect());
             plan.again_in(Duration::from_millis(100));
+        }
+        Some(Server::Down(Down::StartingUp, why)) if listens_elsewhere(view, member, container, why) => {
+            let cause = "its port has not been open since it started, and its health check fails";
+            let role = if view.primary() == Some(member) {
+                Role::Primary
+            } else {
+                Role::Replica
+            };
+            let mut steps = vec![stop(view.cluster, member, cause)];
+            steps.extend(view.start(member, role, cause));
+            plan.chain(steps);
         }
         Some(Server::Down(Down::StartingUp, why)) => {
             plan.wait(member, format!("its server is starting: {why}"));
@@ -201,10 +248,21 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
         }
         Some(Server::Down(Down::PasswordUnknown, why)) => plan.step(recover_passwords(view, member, container, why)),
         Some(Server::Down(Down::PasswordRejected, why)) => let_us_in(view, member, container, why, plan),
-        Some(Server::Down(Down::NoAnswer, why)) => silent(view, member, container, why, plan),
+        Some(Server::Down(Down::NoAnswer, why)) if trial::is_shut_by_library(why) => {
+            trial::let_in(view, member, container, why, plan);
+        }
+        Some(Server::Down(Down::NoAnswer, why)) => life::silent(view, member, container, why, plan),
         Some(Server::Up(_)) if view.is_foreign(member) => foreign(view, member, plan),
         Some(Server::Up(_)) => {}
     }
+}
+
+/// Whether a server has come up with a configuration of somebody's, in which it listens somewhere else: a server opens its
+/// port before it recovers, and the health check of one that is being filled does not fail.
+fn listens_elsewhere(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str) -> bool {
+    let is_silent = view.silent_for(member).is_some_and(|secs| secs >= ELSEWHERE_SECS);
+    let is_silent = is_silent && view.memory.system_identifier.is_some();
+    is_silent && why == PORT_CLOSED && container.health == Health::Unhealthy
 }
 
 fn foreign(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
@@ -223,8 +281,13 @@ fn foreign(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
 /// The state directory was lost, or its passwords: every member holds those that replication needs.
 pub fn recover_passwords(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str) -> Step {
     let cluster = view.cluster;
+    let others = view.observed.objects.containers.iter();
+    let others = others.filter(|other| other.id != container.id && other.labels.contains_key(labels::MEMBER));
     let recover = EngineOp::RecoverPasswords {
-        container: container.id.clone(),
+        containers: std::iter::once(container)
+            .chain(others)
+            .map(|one| one.id.clone())
+            .collect(),
         path: format!("{}/pgpass", conf::DIRECTORY),
         passwords: BTreeMap::from([
             (conf::SUPERUSER.to_owned(), cluster.superuser_password()),
@@ -261,6 +324,9 @@ fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: 
         Action::engine(member, reload, "its files were delivered"),
     ];
     if role == Role::Primary && view.is_standby_on_disk(member) {
+        if writers::is_another_feared(view, member, plan) {
+            return;
+        }
         steps.extend(sync::before_start(view, member));
         let promote = EngineOp::PromoteInside(container.id.clone());
         steps.push(Action::engine(
@@ -274,30 +340,6 @@ fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: 
     }
     plan.chain(steps);
     plan.again_in(Duration::from_secs(1));
-}
-
-/// A running container whose server gives no answer: restarted when the engine agrees, by its health check or by the
-/// state of the process. One signal alone could be our own network's fault.
-fn silent(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
-    let silent_secs = view.silent_for(member).unwrap_or(0);
-    let cause = match view.is_stopped(member) {
-        true => format!("its process is stopped (SIGSTOP) and it has not answered for {silent_secs} s ({why})"),
-        false => format!("its health check fails and its server has not answered for {silent_secs} s ({why})"),
-    };
-    let probe_secs = i64::try_from(view.cluster.probe_interval_secs).unwrap_or(i64::MAX);
-    let is_unhealthy = container.health == Health::Unhealthy && silent_secs >= probe_secs.min(10);
-    if is_unhealthy || (view.is_stopped(member) && silent_secs >= STOPPED_SECS) {
-        return plan.step(Action::engine(
-            member,
-            EngineOp::Signal {
-                container: container.id.clone(),
-                signal: "SIGKILL".to_owned(),
-            },
-            cause,
-        ));
-    }
-    plan.wait(member, format!("its server does not answer: {why}"));
-    plan.again_in(Duration::from_millis(500));
 }
 
 /// The step that asks a member to stop and waits for it.
@@ -334,8 +376,7 @@ pub fn halt(view: &View<'_>, member: &str, container: &ContainerObserved, cause:
 }
 
 /// What happened to a container that does not run.
-pub fn why_down(container: &ContainerObserved, log: &str) -> String {
-    let last_words = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
+pub fn why_down(view: &View<'_>, member: &str, container: &ContainerObserved) -> String {
     match (container.state, container.exit_code) {
         // A start that succeeds clears it (`SetRunning` in the engine's `container/state.go`): it is of the last try.
         _ if !container.error.is_empty() => format!("the engine could not start it: {}", container.error),
@@ -343,7 +384,10 @@ pub fn why_down(container: &ContainerObserved, log: &str) -> String {
         _ if container.oom_killed => "the kernel killed it for want of memory".to_owned(),
         (_, 0) => "it was stopped".to_owned(),
         (_, 137) => "it was killed (exit code 137)".to_owned(),
-        (_, code) if last_words.is_empty() => format!("it ended with exit code {code}"),
-        (_, code) => format!("it ended with exit code {code}: {}", last_words.trim()),
+        (_, code) => match (words::complaint(view.log(member)), view.log_unreadable(member)) {
+            (Some(said), _) => format!("it ended with exit code {code}: {said}"),
+            (None, Some(why)) => format!("it ended with exit code {code}; why cannot be told: {why}"),
+            (None, None) => format!("it ended with exit code {code}"),
+        },
     }
 }

@@ -9,10 +9,11 @@ pub mod damage;
 pub mod disk;
 pub mod failover;
 mod foundation;
+pub mod history;
 mod identity;
 pub mod keep;
 mod lag;
-mod namesakes;
+pub mod life;
 pub mod own;
 pub mod position;
 pub mod promotion;
@@ -22,15 +23,24 @@ pub mod reseed;
 mod rollout;
 pub mod routes;
 mod scale;
+pub mod senders;
+pub mod slots;
+mod stuck;
 pub mod sync;
+pub mod tablespaces;
+pub mod trial;
+pub mod values;
 mod view;
 pub mod volumes;
+pub mod words;
+mod writers;
 
 #[cfg(test)]
 pub(super) mod tests;
 
+use super::conf;
 use super::memory::{Change, Rejected};
-use crate::converge::occupied;
+use crate::converge::{namesakes, occupied};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 pub use view::View;
 
@@ -38,6 +48,7 @@ pub use view::View;
 pub fn plan(view: &View<'_>) -> Plan<Change> {
     let mut plan = wished(view);
     occupied::guard(&view.observed.objects, &mut plan);
+    tablespaces::guard(view, &mut plan);
     plan
 }
 
@@ -54,7 +65,7 @@ pub fn wished(view: &View<'_>) -> Plan<Change> {
     if !foundation::lay(view, &mut plan) {
         return plan;
     }
-    let is_settled = namesakes::settle(view, &mut plan);
+    let is_settled = namesakes::settle(&view.observed.objects, &mut plan);
     if let Some(promotion) = &view.memory.promotion {
         // While the write role moves, nothing else does.
         promotion::advance(view, promotion, &mut plan);
@@ -68,6 +79,9 @@ pub fn wished(view: &View<'_>) -> Plan<Change> {
     }
     // Without it nothing could be made again; and a new one that the manifest names is fetched before it is needed.
     foundation::image(view, &mut plan);
+    if !history::keep(view, primary, &mut plan) {
+        return plan;
+    }
     keep::primary(view, primary, &mut plan);
     replicas::keep(view, primary, &mut plan);
     sync::keep(view, primary, &mut plan);
@@ -88,14 +102,17 @@ pub fn wished(view: &View<'_>) -> Plan<Change> {
 /// What is to be remembered when a step failed, if anything.
 pub fn on_failure(view: &View<'_>, action: &Action<Change>, invalid: bool, why: &str) -> Option<Change> {
     match &action.op {
-        Op::Engine(EngineOp::CheckConfig { text, .. }) if invalid => {
+        Op::Engine(EngineOp::CheckConfig(check)) if invalid && check.is_altered => {
+            trial::would_not_start(view, &action.subject, why)
+        }
+        Op::Engine(EngineOp::CheckConfig(check)) if invalid => {
             let settings = view.cluster.settings();
             // The manifest may have been edited meanwhile: what was refused is then no longer what is wanted.
-            let is_wanted = *text == configure::check_text(view, &settings);
+            let is_wanted = configure::is_check_of(view, check, &settings);
             is_wanted.then(|| {
                 Change::Reject(Rejected {
+                    message: conf::named_line(why, &settings.hba),
                     settings,
-                    message: why.to_owned(),
                 })
             })
         }

@@ -1,6 +1,7 @@
 //! How far the primary's log is known to have come, and what of it a replica lacks.
 
 use super::super::memory::{Change, Loss};
+use super::sync;
 use super::view::View;
 use crate::model::Lsn;
 use crate::model::plan::{Action, Op, Plan};
@@ -54,7 +55,10 @@ pub fn loss(view: &View<'_>, primary: &str, replica: &str) -> Loss {
     let lag = newest(view, primary)
         .zip(view.facts(replica))
         .and_then(|(known, facts)| Some((known.lag_of(facts)?, known.slack)));
+    // What the quorum proves to be there is not lost, whatever else was in the log.
+    let is_proved = view.memory.sync.promised && sync::quorum(view, replica).is_ok();
     match lag {
+        Some((bytes, _)) if is_proved => Loss::Unacknowledged { bytes },
         Some((bytes, slack)) => Loss::Seen { bytes, slack },
         None => Loss::Unknown,
     }

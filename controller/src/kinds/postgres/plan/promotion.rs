@@ -1,8 +1,8 @@
 //! Moves the primary's role. The record holds the intent; every pass works out the next step from it and from what is
 //! seen, so that the agent can die at any instant and go on.
 //!
-//! `fence` brings the old primary down and keeps it down, `take_over` promotes the target, `silent` deals with a target that
-//! does not answer, `strays` are members that went their own way, `checks` are the preconditions.
+//! `fence` brings the old primary down and keeps it down, `take_over` promotes the target, `receivers` are those who would hold
+//! that up, `silent` deals with a target that does not answer, `strays` are members that went their own way, `checks` are the preconditions.
 //!
 //! Until the promotion request is sent, which is written down before, every failure rolls back: the old primary starts
 //! again. From then on there is only forward, unless the target can be seen never to have opened its data.
@@ -20,6 +20,7 @@ use crate::model::postgres::SqlOp;
 
 mod checks;
 mod fence;
+mod receivers;
 mod silent;
 mod strays;
 mod take_over;
@@ -27,6 +28,8 @@ pub use checks::checks;
 
 /// How long a promotion may wait for its target before it is rolled back, in seconds.
 const PATIENCE_SECS: i64 = 30;
+/// How long the target is given before it is asked once more, in seconds: the agent may have died before it asked.
+const ASK_AGAIN_SECS: i64 = 1;
 /// How often the target is asked whether it is the primary yet. Every millisecond here is a millisecond without writes.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -78,6 +81,11 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         // Whoever brought it back, it has every write.
         return finish(promotion, false, format!("{from} runs again"), view, plan);
     }
+    if !promotion.forced && was_started_since(view, promotion) {
+        // What was found of its log, and of who has it, was of another life: it may serve an older copy by now.
+        let told = format!("{from} was started again meanwhile");
+        return finish(promotion, false, told, view, plan);
+    }
     match state {
         Some(RunState::Running) => fence::stop_primary(view, promotion, plan),
         Some(RunState::Paused) => fence::thaw(view, promotion, plan),
@@ -87,6 +95,13 @@ pub fn advance(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         }
         Some(RunState::Created | RunState::Exited) | None => take_over::promote(view, promotion, plan),
     }
+}
+
+/// Whether somebody started the old primary since this was decided.
+fn was_started_since(view: &View<'_>, promotion: &Promotion) -> bool {
+    let container = view.container(&promotion.from);
+    container
+        .is_some_and(|container| container.state == RunState::Running && container.started_at > promotion.requested_at)
 }
 
 /// Why a target that nobody here asked to become the primary does not, unless somebody insists.
@@ -108,6 +123,14 @@ fn finish(promotion: &Promotion, succeeded: bool, mut message: String, view: &Vi
     if let Some(loss) = promotion.loss.filter(|_| succeeded && promotion.forced) {
         message = format!("{message}; {}", loss.told(&promotion.from));
     }
+    let cause = if succeeded {
+        message.clone()
+    } else {
+        format!("{message}; {} stays the primary", promotion.from)
+    };
+    if !succeeded {
+        message = format!("{message}; {}", what_becomes_of_the_old(view, promotion));
+    }
     let result = PromotionResult {
         id: promotion.id,
         to: promotion.to.clone(),
@@ -118,19 +141,32 @@ fn finish(promotion: &Promotion, succeeded: bool, mut message: String, view: &Vi
         } else {
             Some(0)
         },
-        message: message.clone(),
+        message,
         at: view.now,
-    };
-    let cause = if succeeded {
-        message
-    } else {
-        format!("{message}; {} stays the primary", promotion.from)
     };
     plan.step(Action::new(
         &promotion.to,
         Op::Remember(Change::Promoted(result)),
         cause,
     ));
+}
+
+/// What the old primary is doing now that it stays the primary, and what was done to it.
+fn what_becomes_of_the_old(view: &View<'_>, promotion: &Promotion) -> String {
+    let from = &promotion.from;
+    let runs = view
+        .container(from)
+        .is_some_and(|container| container.state == RunState::Running);
+    match view.facts(from) {
+        Some(facts) if !facts.in_recovery && runs => format!("{from} serves on as the primary"),
+        _ if promotion.killed => {
+            format!("{from}, which the agent killed because it did not stop in time, is started again as the primary")
+        }
+        _ if promotion.stopping_since.is_some() => {
+            format!("{from}, which was stopped for this, is started again as the primary")
+        }
+        Some(_) | None => format!("{from} stays the primary, and does not serve at present"),
+    }
 }
 
 fn signal(view: &View<'_>, member: &str, signal: &str, cause: impl Into<String>) -> Action<Change> {

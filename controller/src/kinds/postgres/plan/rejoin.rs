@@ -5,6 +5,7 @@
 //! of one timeline and a position ahead of the primary.
 
 use super::failover;
+use super::history;
 use super::view::View;
 use crate::model::Lsn;
 use crate::model::Seen;
@@ -184,6 +185,9 @@ pub fn is_copy(view: &View<'_>, member: &str) -> bool {
     let Some(primary) = view.primary_facts() else {
         return false;
     };
+    if history::diverged(view, member).is_some() {
+        return false;
+    }
     let (timeline, position) = match (view.facts(member), view.control(member)) {
         (Some(facts), _) if facts.in_recovery && facts.system_identifier == primary.system_identifier => {
             (facts.timeline, facts.lsn.max(facts.receive_lsn))
@@ -216,7 +220,10 @@ fn branch_point(primary: &PgFacts, timeline: u32) -> Option<Lsn> {
 
 fn wal_is_gone(view: &View<'_>, member: &str, primary: &PgFacts) -> bool {
     let slot = super::super::conf::slot_name(member);
-    let lost = primary.slots.get(&slot).is_some_and(|s| s.wal_status == "lost");
+    let lost = primary
+        .slots
+        .get(&slot)
+        .is_some_and(|s| s.wal_status == "lost" && !s.is_idle());
     let log = view.log(member);
     // Only the last attempt counts: an old line may speak of a segment that came after all.
     let last_failure = log

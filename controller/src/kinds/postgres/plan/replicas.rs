@@ -8,20 +8,22 @@ use super::super::memory::{Change, Method};
 use super::super::observe;
 use super::damage;
 use super::failover;
+use super::history;
 use super::keep;
 use super::lag;
 use super::rejoin::{self, Finding, Verdict};
 use super::reseed;
+use super::slots;
+use super::stuck;
 use super::view::View;
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Op, Plan};
-use crate::model::postgres::{PgFacts, SqlOp};
+use crate::model::postgres::PgFacts;
+use crate::model::status::bytes;
 
 /// How long a replica may be without a stream before it is looked into, in seconds: reconnecting takes a few.
 const PATIENCE_SECS: i64 = 3;
-/// How long a replica may be without a stream and without a known reason before its files are delivered anew, in seconds.
-const NUDGE_SECS: i64 = 20;
 /// How long a replica may neither stream nor let the agent in, in seconds: longer than a slow start takes.
 const SHUT_OUT_SECS: i64 = 60;
 
@@ -44,7 +46,7 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
     let is_beyond_help = failover::trouble(view, primary).is_some();
     if has_volume && (view.runs(primary) || view.primary_facts().is_some() || is_beyond_help) {
         // Its volume cannot be looked into without a container: make one, and judge it in the next pass.
-        return make_only(view, member, plan);
+        return keep::make_only(view, member, plan);
     }
     let Some(facts) = view.primary_facts() else {
         return plan.wait(
@@ -61,6 +63,9 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
             ),
         );
     }
+    if let Some(why) = slots::no_room(view, primary) {
+        return plan.wait(member, format!("it is seeded when {why}"));
+    }
     if facts
         .slots
         .get(&conf::slot_name(member))
@@ -75,15 +80,6 @@ fn seed_or_make(view: &View<'_>, primary: &str, member: &str, plan: &mut Plan<Ch
     let method = view.memory.reseed(member).map_or(Method::Clone, |state| state.method);
     if reseed::has_room(view, member, method, plan).is_some() {
         keep::make(view, member, Role::Replica, plan);
-    }
-}
-
-fn make_only(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
-    let Some(image) = super::foundation::image(view, plan) else {
-        return;
-    };
-    if super::foundation::is_free(view, member, plan) && super::foundation::fits_volume(view, member, image, plan) {
-        plan.step(view.create(member, image, "it is missing"));
     }
 }
 
@@ -104,11 +100,15 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
             if let Some(reason) = damage::answered(view, member) {
                 return reseed::decide(view, member, &Finding::unproved(reason), plan);
             }
-            if let Some(finding) = rejoin::ahead(view, member) {
-                return reseed::decide(view, member, &finding, plan);
+            let is_stray = || history::diverged(view, member);
+            if let Some(finding) = rejoin::ahead(view, member).or_else(is_stray) {
+                return history::set_aside(view, member, &finding, plan);
             }
             if fence_unseen(view, primary, member, container, plan) {
                 return;
+            }
+            if let Some(finding) = stuck::never_whole(view, member) {
+                return history::set_aside(view, member, &finding, plan);
             }
             if let Some(finding) = shut_out(view, member) {
                 return reseed::decide(view, member, &finding, plan);
@@ -123,7 +123,8 @@ fn one(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserv
 
 fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObserved, plan: &mut Plan<Change>) {
     // Of a primary that cannot be brought back nothing is to be waited for, and one of the replicas has to take over.
-    if !view.runs(primary) && failover::trouble(view, primary).is_none() {
+    let is_wanted = failover::trouble(view, primary).is_some() || history::withheld(view, primary).is_some();
+    if !view.runs(primary) && !is_wanted {
         return plan.wait(member, format!("{primary}, the primary, starts first"));
     }
     if let Some(finding) = foreign(view, member) {
@@ -132,6 +133,9 @@ fn down(view: &View<'_>, primary: &str, member: &str, container: &ContainerObser
     // Without anybody to copy from it is tried on: it may be all that is left.
     if let Some(reason) = damage::of(view, member, container).filter(|_| view.primary_facts().is_some()) {
         return reseed::decide(view, member, &Finding::unproved(reason), plan);
+    }
+    if let Some(finding) = history::diverged(view, member).filter(|_| view.primary_facts().is_some()) {
+        return history::set_aside(view, member, &finding, plan);
     }
     match rejoin::stopped(view, member) {
         Verdict::Follow => {
@@ -278,6 +282,14 @@ fn writable(view: &View<'_>, primary: &str, member: &str, container: &ContainerO
 
 fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut Plan<Change>) {
     if facts.replay_paused {
+        if let Some((name, has, needs)) = stuck::lower_setting(view, member, facts) {
+            return stuck::raise(
+                view,
+                member,
+                &format!("{name} is {has} here and {needs} on the primary"),
+                plan,
+            );
+        }
         plan.block(
             member,
             "ReplayPaused",
@@ -286,11 +298,19 @@ fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut 
     }
     if facts.receiver_streaming || view.primary_facts().is_none() {
         let is_new = view.memory.starts.contains_key(member) || view.memory.reseed(member).is_some();
-        if is_new && view.replica_is_ready(member) {
+        let is_ready = view.replica_is_ready(member);
+        if is_new && is_ready {
             let change = Change::Works(member.to_owned(), view.now);
             plan.step(Action::new(member, Op::Remember(change), "it streams"));
         } else if !facts.replay_paused {
             lag::watch(view, member, facts, plan);
+        }
+        if !is_ready && view.primary_facts().is_some() && !plan.touches(member) {
+            // No event tells when it is.
+            let lag = view
+                .primary_facts()
+                .map_or(0, |primary| primary.lsn.bytes_past(facts.lsn));
+            plan.wait(member, format!("it streams, and is {} behind", bytes(lag)));
         }
         return;
     }
@@ -303,23 +323,8 @@ fn up(view: &View<'_>, primary: &str, member: &str, facts: &PgFacts, plan: &mut 
         Verdict::Reseed(finding) => reseed::decide(view, member, &finding, plan),
         Verdict::Wait(reason) => plan.wait(member, reason),
         Verdict::Follow if view.log(member).contains("password authentication failed") => {
-            nudge(view, member, "the primary refuses its password", plan);
+            stuck::nudge(view, member, "the primary refuses its password", plan);
         }
-        Verdict::Follow if silent_secs % NUDGE_SECS < PATIENCE_SECS && silent_secs >= NUDGE_SECS => {
-            nudge(view, member, "no reason is known", plan);
-        }
-        Verdict::Follow => {
-            plan.wait(member, format!("it has not streamed for {silent_secs} s"));
-            plan.again_in(Duration::from_secs(1));
-        }
+        Verdict::Follow => stuck::unexplained(view, member, silent_secs, plan),
     }
-}
-
-/// The secrets that a replica connects with are not read back, so after a while they are delivered again.
-fn nudge(view: &View<'_>, member: &str, reason: &str, plan: &mut Plan<Change>) {
-    let cause = format!("it does not stream and {reason}");
-    let mut steps = vec![view.deliver(member, Role::Replica, cause.clone())];
-    steps.extend(view.sql(member, SqlOp::Reload, cause));
-    plan.chain(steps);
-    plan.again_in(Duration::from_secs(PATIENCE_SECS.unsigned_abs()));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::super::memory::{Change, Method, Reseed};
 use super::rejoin::Finding;
 use super::view::View;
+use super::words;
 use crate::model::plan::{Action, Op, Plan};
 
 pub use estimate::{Choice, choose, clone_millis, rewind_obstacle};
@@ -82,8 +83,15 @@ pub fn under_way(view: &View<'_>, member: &str, plan: &Plan<Change>) -> Option<S
 pub fn stuck(view: &View<'_>, member: &str) -> Option<String> {
     let starts = view.memory.starts.get(member).map_or(0, |starts| starts.count);
     if starts >= PATIENCE && view.control(member).is_absent() && !view.runs(member) {
-        let words = view.log(member).lines().rev().find(|line| !line.trim().is_empty());
-        let words = words.map_or_else(String::new, |line| format!(": {}", line.trim()));
+        let said = words::complaint(view.log(member));
+        let unread = || Some(format!("; why cannot be told: {}", view.log_unreadable(member)?));
+        let words = said.map(|said| format!(": {said}")).or_else(unread).unwrap_or_default();
+        let container = view.container(member);
+        if let Some(error) = container.map(|c| &c.error).filter(|error| !error.is_empty()) {
+            return Some(format!(
+                "it could not be started for its seed, {starts} tries in a row; the engine says: {error}"
+            ));
+        }
         return Some(format!("its seed failed {starts} times in a row{words}"));
     }
     let state = view.memory.reseed(member).filter(|state| state.rounds >= PATIENCE)?;
@@ -133,10 +141,13 @@ fn pauses(view: &View<'_>, member: &str, finding: &Finding, plan: &mut Plan<Chan
 /// What is to be remembered of a rewind before the member goes on: that it is done, or that there is to be none.
 pub fn follow_rewind(view: &View<'_>, member: &str) -> Option<Action<Change>> {
     let old = view.rewind_source(member)?;
-    let container = view.container(member);
-    let exit_code = container
-        .filter(|c| c.finished_at >= c.started_at && !view.runs(member))
-        .map(|c| c.exit_code);
+    let state = view.memory.reseed(member)?;
+    // One that the engine could not start has the exit code from before, if any.
+    let ended = view.container(member).filter(|c| {
+        let has_begun = c.started_at > 0 && c.error.is_empty();
+        has_begun && c.finished_at >= c.started_at && !view.runs(member)
+    });
+    let exit_code = ended.map(|c| c.exit_code);
     let give_up = |why: String| {
         let change = Change::NoRewind(member.to_owned(), why.clone());
         Some(Action::new(member, Op::Remember(change), why))
@@ -146,16 +157,28 @@ pub fn follow_rewind(view: &View<'_>, member: &str) -> Option<Action<Change>> {
         return Some(Action::new(member, Op::Remember(change), "its rewind is done"));
     }
     if exit_code == Some(EXIT_NOT_REWOUND) {
-        return give_up(format!("the rewind failed: {}", last_words(view.log(member))));
+        let said = words::complaint(view.log(member)).unwrap_or_else(|| match view.log_unreadable(member) {
+            Some(why) => format!("why cannot be told: {why}"),
+            None => "it gave no reason".to_owned(),
+        });
+        return give_up(format!("the rewind failed: {said}"));
     }
     if !view.observed.objects.volumes.iter().any(|volume| volume.name == old) {
         return give_up(format!("its old volume {old} is gone"));
     }
-    let starts = view.memory.starts.get(member).map_or(0, |starts| starts.count);
-    if starts >= REWIND_TRIES && exit_code.is_some() {
-        return give_up(format!("the rewind did not come to an end {starts} times"));
+    if state.cuts >= REWIND_TRIES {
+        return give_up(format!(
+            "the rewind began {} times and was cut off each time",
+            state.cuts
+        ));
     }
-    None
+    let began = ended.map(|c| c.started_at).filter(|began| *began > state.cut_at)?;
+    let cut = Change::RewindCut(member.to_owned(), began);
+    Some(Action::new(
+        member,
+        Op::Remember(cut),
+        "its container ended before the rewind did",
+    ))
 }
 
 /// The entry point's exit code for a rewind that failed.
@@ -164,16 +187,3 @@ const EXIT_NOT_REWOUND: i64 = 82;
 const EXIT_REWOUND: i64 = 83;
 /// Rewinds that were cut off after which a clone is made: it needs less of everything.
 const REWIND_TRIES: u32 = 3;
-
-/// The complaint in a log, else its last line.
-fn last_words(log: &str) -> String {
-    let complaint = log
-        .lines()
-        .rev()
-        .find(|line| line.contains("error:") || line.contains("fatal:"));
-    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("reconciler:");
-    let line = complaint
-        .or_else(|| log.lines().rev().find(said))
-        .unwrap_or("it gave no reason");
-    line.trim().to_owned()
-}

@@ -8,7 +8,9 @@ use super::super::spec::{PrimaryUpdate, PullPolicy};
 use super::foundation;
 use super::keep;
 use super::promotion;
+use super::slots;
 use super::sync;
+use super::values;
 use super::view::{Step, View};
 use crate::model::Lsn;
 use crate::model::container::RunState;
@@ -29,7 +31,10 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
     limits(view, plan);
     let replicas = view.replicas();
     let is_ready = |member: &str| view.replica_is_ready(member) && !plan.touches(member);
-    let waiting: Vec<&String> = replicas.iter().filter(|m| !is_ready(m)).collect();
+    let waiting = replicas
+        .iter()
+        .filter(|m| !is_ready(m) && !slots::waits_for_room(view, m));
+    let waiting: Vec<&String> = waiting.collect();
     let needing: Vec<(&String, Need)> = replicas.iter().filter_map(|m| Some((m, need(view, m)?))).collect();
     if let Some((member, need)) = first(&needing, &waiting) {
         let others: Vec<&str> = waiting
@@ -50,7 +55,7 @@ pub fn roll(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
                     format!("it restarts when it has replayed what {primary} restarted with"),
                 );
             }
-            if let Some(why) = sync::holds(view, member) {
+            if let Some(why) = sync::holds(view, member).or_else(|| slots::holds(view, member)) {
                 return plan.wait(member, why);
             }
             renew(view, member, Role::Replica, need, plan);
@@ -86,7 +91,7 @@ fn lowers_a_floor(view: &View<'_>, member: &str, role: Role) -> bool {
     let Some(facts) = view.facts(member) else {
         return false;
     };
-    let wanted = view.floor(member, role, &view.settings());
+    let wanted = view.floor(member, role, &view.settings_for(member));
     let running = |name: &String| facts.standby_floor.get(name).copied();
     wanted
         .iter()
@@ -147,10 +152,11 @@ fn need(view: &View<'_>, member: &str) -> Option<Need> {
         return Some(Need::Restart("a restart was requested".to_owned()));
     }
     let facts = view.facts(member)?;
-    if facts.pending_restart.is_empty() || facts.reload_due {
+    if facts.reload_due {
         return None;
     }
-    Some(Need::Restart(format!("{} changed", facts.pending_restart.join(", "))))
+    let changed = values::to_restart(view, member, facts);
+    (!changed.is_empty()).then(|| Need::Restart(format!("{} changed", changed.join(", "))))
 }
 
 /// A replica that restarts with lower limits must first have replayed the primary's own lowering, or it stops with

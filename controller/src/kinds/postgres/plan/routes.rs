@@ -11,6 +11,8 @@ use std::time::Duration;
 use super::super::desired::{self, Role};
 use super::super::memory::Change;
 use super::super::observe;
+use super::history;
+use super::life;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::labels;
@@ -150,6 +152,9 @@ fn wanted(view: &View<'_>, member: &str, container: &ContainerObserved) -> Optio
         return nothing("its data is another cluster's".to_owned());
     }
     let has = names_of(view, container);
+    if view.primary() != Some(member) && history::diverged(view, member).is_some() {
+        return nothing("it holds what the primary never had".to_owned());
+    }
     if view.primary() == Some(member) {
         // A primary that does not answer keeps its names: nobody else has them, and it is being restarted.
         return view
@@ -183,12 +188,28 @@ fn wanted(view: &View<'_>, member: &str, container: &ContainerObserved) -> Optio
         }
         (Some(Server::Down(..)), _) => {
             let silent_secs = view.silent_for(member).unwrap_or(0);
-            if silent_secs >= GRACE_SECS {
-                nothing(format!("it has not answered for {silent_secs} s"))
-            } else {
+            if silent_secs < GRACE_SECS || is_only_slow(view, member) {
                 None
+            } else {
+                nothing(format!("it has not answered for {silent_secs} s"))
             }
         }
+    }
+}
+
+/// Whether a replica that does not answer the agent serves its clients all the same, as far as is known: the primary streams
+/// to it; or that one does not answer either, and it is seen to move. Leaving would cut them off.
+fn is_only_slow(view: &View<'_>, member: &str) -> bool {
+    let is_dead = life::is_dead(view, member);
+    match view.primary_facts() {
+        Some(primary) => {
+            let standby = primary.standbys.get(member);
+            let lag = standby.map(|standby| primary.lsn.bytes_past(standby.replay_lsn));
+            let limit = view.cluster.max_lag_bytes.saturating_mul(LEAVES_AT_LAG);
+            let streams = standby.is_some_and(|standby| standby.state == "streaming");
+            !is_dead && streams && lag.is_some_and(|lag| lag <= limit)
+        }
+        None => life::is_slow(view, member),
     }
 }
 

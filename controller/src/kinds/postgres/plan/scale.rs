@@ -4,6 +4,7 @@ use super::super::memory::{Change, Retired};
 use super::super::spec::OnScaleDown;
 use super::keep;
 use super::rejoin;
+use super::slots;
 use super::sync;
 use super::view::{Step, View};
 use crate::model::container::{ContainerObserved, RunState};
@@ -27,7 +28,7 @@ fn remove(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
     if container.state == RunState::Between {
         return plan.wait(member, "its container is between two states");
     }
-    if let Some(why) = sync::holds(view, member) {
+    if let Some(why) = sync::holds(view, member).or_else(|| slots::holds(view, member)) {
         return plan.wait(member, why);
     }
     let cause = format!("spec.replicas is {}", view.cluster.spec.replicas);

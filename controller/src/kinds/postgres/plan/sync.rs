@@ -8,6 +8,7 @@ use super::super::memory::{Change, Heir, ReadBack, SyncChange};
 use super::super::observe;
 use super::super::quorum::{self, Lack, Reach, SyncSet};
 use super::super::spec::{Durability, ReplicationMode};
+use super::history;
 use super::rollout;
 use super::view::{Step, View};
 use crate::model::plan::{Action, Op, Plan};
@@ -55,7 +56,7 @@ fn reaches(view: &View<'_>) -> BTreeMap<String, Reach> {
 /// A replica that was just started has not asked for a stream yet: it still reads its own log, and nobody knows how much
 /// there is of it.
 fn reach(view: &View<'_>, member: &str) -> Option<Reach> {
-    let facts = view.facts(member)?;
+    let facts = view.facts(member).filter(|_| view.memory.diverged(member).is_none())?;
     let container = view.container(member)?;
     let has_read_its_log = facts.receive_lsn.0 > 0;
     let counts = facts.in_recovery && has_read_its_log && !view.is_foreign(member);
@@ -298,6 +299,9 @@ fn present(view: &View<'_>, facts: &PgFacts, wanted: &[String], plan: &mut Plan<
         let patient = is_in && is_whole(member) && lost_for < LEAVE_SECS;
         if patient && !streams {
             plan.again_in(Duration::from_secs((LEAVE_SECS - lost_for).unsigned_abs()));
+        }
+        if history::diverged(view, member).is_some() {
+            continue;
         }
         if (is_in && streams) || patient || (view.replica_is_ready(member) && is_whole(member)) {
             voters.push(member.clone());

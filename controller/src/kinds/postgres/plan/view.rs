@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::cluster::Cluster;
-use super::super::conf::{self, STANDBY_FLOOR, value};
 use super::super::desired::{self, FileInputs, Role};
-use super::super::memory::{Change, Memory, Settings};
+use super::super::memory::{Change, Memory};
+use super::super::observe::pulse::Pulse;
 use super::super::observe::{self, Observed};
+use super::history;
 use super::rejoin;
 use super::routes;
+use super::slots;
 use super::sync;
+use super::tablespaces;
 use crate::model::Seen;
-use crate::model::container::{
-    ContainerObserved, ContainerSpec, FileSpec, ImageFacts, NamedObserved, ProcessState, RunState,
-};
+use crate::model::container::{ContainerObserved, ContainerSpec, FileSpec, ImageFacts, NamedObserved, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, SqlTarget};
 use crate::model::postgres::{Control, Down, PgFacts, Server, SqlOp};
+
+mod floor;
+
+pub use floor::value_it_lacked;
 
 /// A step of this kind.
 pub type Step = Action<Change>;
@@ -33,6 +38,8 @@ pub struct View<'a> {
     pub memory: &'a Memory,
     /// Seconds since the epoch.
     pub now: i64,
+    /// Whether a manifest declares it.
+    pub is_declared: bool,
 }
 
 impl<'a> View<'a> {
@@ -130,6 +137,11 @@ impl<'a> View<'a> {
         self.observed.members.get(member).map_or("", |seen| seen.log.as_str())
     }
 
+    /// Why a member's log cannot be read, where it was looked at.
+    pub fn log_unreadable(&self, member: &str) -> Option<&'a str> {
+        self.observed.members.get(member)?.log_unreadable.as_deref()
+    }
+
     /// Whether a replica streams from the recorded primary and is within the lag limit.
     pub fn replica_is_ready(&self, member: &str) -> bool {
         let (Some(primary), Some(replica)) = (self.primary_facts(), self.facts(member)) else {
@@ -137,7 +149,7 @@ impl<'a> View<'a> {
         };
         let streams = primary.standbys.get(member).is_some_and(|s| s.state == "streaming");
         let lag = primary.lsn.bytes_past(replica.lsn);
-        let streams = streams && rejoin::ahead(self, member).is_none();
+        let streams = streams && rejoin::ahead(self, member).is_none() && history::diverged(self, member).is_none();
         streams && replica.in_recovery && replica.timeline == primary.timeline && lag <= self.cluster.max_lag_bytes
     }
 
@@ -162,10 +174,10 @@ impl<'a> View<'a> {
         control.is_some_and(|control| control.state.is_standby())
     }
 
-    /// Whether a running member's process is known to be stopped by a signal.
-    pub fn is_stopped(&self, member: &str) -> bool {
-        let process = self.observed.members.get(member).map(|seen| &seen.process);
-        process.and_then(Seen::known) == Some(&ProcessState::Stopped)
+    /// What looks at a silent member's processes have shown, if they could be seen in this look too.
+    pub fn pulse(&self, member: &str) -> Option<&'a Pulse> {
+        self.observed.members.get(member)?.sign.as_ref()?;
+        self.observed.pulses.get(member)
     }
 
     /// Where a member's server is reached.
@@ -178,11 +190,6 @@ impl<'a> View<'a> {
         Some(Action::new(member, Op::Sql(self.target(member)?, op), cause))
     }
 
-    /// The settings in force: what a server accepted last, unless the manifest's are not refused yet.
-    pub fn settings(&self) -> Settings {
-        self.memory.accepted.clone().unwrap_or_else(|| self.cluster.settings())
-    }
-
     /// The files of a member in a role.
     pub fn files(&self, member: &str, role: Role) -> Vec<FileSpec> {
         self.files_behind(member, role, self.primary().unwrap_or(member))
@@ -190,16 +197,28 @@ impl<'a> View<'a> {
 
     /// The files of a member that follows `source`, if its role is to follow.
     pub fn files_behind(&self, member: &str, role: Role, source: &str) -> Vec<FileSpec> {
-        let settings = self.settings();
-        let inputs = FileInputs {
+        self.with_inputs(member, role, source, |inputs| desired::files(self.cluster, inputs))
+    }
+
+    /// What a member's `postgresql.conf` asks for in a role, by name in lower case.
+    pub fn asked(&self, member: &str, role: Role) -> BTreeMap<String, String> {
+        let source = self.primary().unwrap_or(member);
+        self.with_inputs(member, role, source, |inputs| desired::asked(self.cluster, inputs))
+    }
+
+    fn with_inputs<T>(&self, member: &str, role: Role, source: &str, make: impl FnOnce(&FileInputs<'_>) -> T) -> T {
+        let settings = self.settings_for(member);
+        make(&FileInputs {
             member,
             role,
             primary: source,
             settings: &settings,
             floor: self.floor(member, role, &settings),
             sync_names: self.sync_names(member, role),
-        };
-        desired::files(self.cluster, &inputs)
+            suspicion: self.suspicion(member),
+            tablespaces: tablespaces::shared(self),
+            standby_slots: self.standby_slots(member, role),
+        })
     }
 
     /// What commits wait for, where the member's file says it. The server that `initdb` starts has no replicas yet.
@@ -210,49 +229,21 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The slots that logical receivers must not get ahead of, where logical slots are copied. Whoever takes over begins with
+    /// none, so that nobody waits for a replica that does not follow it yet.
+    fn standby_slots(&self, member: &str, role: Role) -> Option<Vec<String>> {
+        let serves = role == Role::Primary && self.primary() == Some(member);
+        let is_copied = self.memory.syncs_slots && role != Role::Bootstrap;
+        is_copied.then(|| match serves {
+            true => slots::standby_slots(self, member),
+            false => Vec::new(),
+        })
+    }
+
     /// The step that delivers a member's files.
     pub fn deliver(&self, member: &str, role: Role, cause: impl Into<String>) -> Step {
         let delivery = desired::delivery(self.cluster, member, self.files(member, role));
         Action::engine(member, EngineOp::Deliver(delivery), cause)
-    }
-
-    /// The effective values of the parameters that a standby must have at least as large as its primary
-    /// (documentation, 26.4.3). A replica gets the larger of the wanted value and the primary's running one; the
-    /// primary gets the wanted value, but no more than its running replicas have: so raising reaches replicas first,
-    /// lowering the primary first, and both in one edit take two rounds by themselves.
-    pub fn floor(&self, member: &str, role: Role, settings: &Settings) -> BTreeMap<String, i64> {
-        STANDBY_FLOOR
-            .iter()
-            .map(|(name, default)| {
-                let wanted = conf::given(&settings.parameters, name);
-                let wanted = wanted.and_then(|given| value::whole(&value::literal(given)));
-                let wanted = wanted.unwrap_or(*default);
-                let running = self.memory.floor.get(*name).copied();
-                let value = match role {
-                    Role::Bootstrap => wanted,
-                    Role::Replica | Role::Rewind => {
-                        let needed = value_it_lacked(self.log(member), name);
-                        wanted.max(running.unwrap_or(wanted)).max(needed.unwrap_or(wanted))
-                    }
-                    Role::Primary => self.primary_floor(member, name, wanted, running),
-                };
-                ((*name).to_owned(), value)
-            })
-            .collect()
-    }
-
-    fn primary_floor(&self, member: &str, name: &str, wanted: i64, running: Option<i64>) -> i64 {
-        let Some(running) = running.filter(|running| wanted > *running) else {
-            return wanted;
-        };
-        let lowest = self
-            .replicas()
-            .iter()
-            .filter(|replica| replica.as_str() != member)
-            .filter_map(|replica| self.facts(replica)?.standby_floor.get(name).copied())
-            .min()
-            .unwrap_or(wanted);
-        if lowest >= wanted { wanted } else { running }
     }
 
     /// The steps that start a member's existing container in a role.
@@ -276,20 +267,22 @@ impl<'a> View<'a> {
     }
 
     fn start_as(&self, member: &str, role: Role, cause: &str) -> Vec<Step> {
+        let settings = self.settings_for(member);
         let mut steps = routes::before_start(self, member, role);
-        steps.extend([
-            self.deliver(
-                member,
-                role,
-                format!("its role is decided before PostgreSQL starts: {}", role.word()),
-            ),
-            Action::new(
-                member,
-                Op::Remember(Change::Started(member.to_owned(), self.now)),
-                "a start that leads nowhere is not repeated at once",
-            ),
-            Action::engine(member, EngineOp::Start(self.cluster.container_name(member)), cause),
-        ]);
+        steps.push(self.deliver(
+            member,
+            role,
+            format!("its role is decided before PostgreSQL starts: {}", role.word()),
+        ));
+        if let Some(begins) = self.begins_with(&settings) {
+            let cause = "an edit is told from what it runs with";
+            steps.push(Action::new(member, Op::Remember(begins), cause));
+        }
+        let started = Change::Started(member.to_owned(), self.now, settings.hash());
+        let cause_of_note = "a start that leads nowhere is not repeated at once";
+        steps.push(Action::new(member, Op::Remember(started), cause_of_note));
+        let start = EngineOp::Start(self.cluster.container_name(member));
+        steps.push(Action::engine(member, start, cause));
         steps
     }
 
@@ -324,7 +317,7 @@ impl<'a> View<'a> {
     /// How long to wait before a member is started again: nothing after the first failure, then 1, 2, 4 ... 300 s.
     pub fn start_delay(&self, member: &str) -> Option<Duration> {
         let starts = self.memory.starts.get(member)?;
-        if starts.count < 2 {
+        if starts.count < 2 || self.starts_differently(member) {
             return None;
         }
         let pause = 1_i64 << (starts.count - 2).min(9);
@@ -345,16 +338,4 @@ impl<'a> View<'a> {
             .iter()
             .filter(move |v| v.labels.get(labels::MEMBER) == Some(&member) && v.name != current)
     }
-}
-
-/// The value of a parameter that a standby's log complains of not having (PostgreSQL's `xlogrecovery.c`,
-/// `RecoveryRequiresIntParameter`). It stopped where the primary still had more than it has now.
-fn value_it_lacked(log: &str, name: &str) -> Option<i64> {
-    let complaint = log
-        .lines()
-        .rev()
-        .find(|line| line.contains("is a lower setting than on the primary server"))?;
-    let about = complaint.split_once(name)?.1;
-    let value = about.strip_prefix(" = ")?.split_once("where its value was ")?.1;
-    value.trim_end_matches('.').trim().parse().ok()
 }

@@ -60,6 +60,7 @@ fn a_dry_run_only_looks() {
     the target is a replica
     the target's data is this cluster's
     the target is not about to be seeded anew
+    the target has the primary's history
     there is a single primary
     no other replica is on a timeline of its own
     the target has a WAL sender for every replica
@@ -70,6 +71,8 @@ fn a_dry_run_only_looks() {
     its replay is not paused
     no replica is being seeded
     the target's slot exists
+    every logical slot of the primary outlasts it
+    no receiver of the log keeps it from stopping
     ");
     let dead = world.kill("master");
     insta::assert_snapshot!(ask(&dead, "replica-1", true, true).message, @"replica-1 would take over from master, which does not answer; what was written after 0/500 and did not reach it would be lost: 0 bytes of what it was seen to have");

@@ -30,6 +30,11 @@ pub struct Replication {
     #[serde(default = "max_slot_wal")]
     #[schemars(extend("format" = "bytes", "x-scalar" = true))]
     pub max_slot_wal_keep_size: String,
+    /// How long others who receive the primary's log, such as `pg_receivewal` and logical subscribers, get to catch up before a
+    /// switchover stops the primary. Who has not by then is cut off, and can go on from the new primary.
+    #[serde(default = "receiver_grace")]
+    #[schemars(extend("format" = "duration", "examples" = ["2s"]))]
+    pub receiver_grace_period: String,
 }
 
 impl Default for Replication {
@@ -41,6 +46,7 @@ impl Default for Replication {
             durability: None,
             max_lag: max_lag(),
             max_slot_wal_keep_size: max_slot_wal(),
+            receiver_grace_period: receiver_grace(),
         }
     }
 }
@@ -90,4 +96,9 @@ fn max_lag() -> String {
 
 fn max_slot_wal() -> String {
     "10GiB".to_owned()
+}
+
+fn receiver_grace() -> String {
+    // The primary serves meanwhile; a receiver that is alive needs a fraction of it.
+    "2s".to_owned()
 }

@@ -187,7 +187,11 @@ fn a_replica_says_how_far_it_is_behind() {
 #[test]
 fn a_promotion_in_progress_says_its_next_step() {
     let world = World::new(1).healthy().promoting("replica-1");
-    insta::assert_snapshot!(of(&world.clone().stop("master")).operation.unwrap_or_default(), @"switchover master -> replica-1: replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
+    let lags = world
+        .clone()
+        .facts("replica-1", |facts| facts.lsn = Lsn(0x4F8))
+        .stop("master");
+    insta::assert_snapshot!(of(&lags).operation.unwrap_or_default(), @"switchover master -> replica-1: replica-1: waiting, it has replayed up to 0/4F8, and master stopped at 0/500");
     let waits = world.stop("master").forced().control("master", Seen::Absent);
     insta::assert_snapshot!(of(&waits).operation.unwrap_or_default(), @"forced promotion master -> replica-1: master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over");
 }

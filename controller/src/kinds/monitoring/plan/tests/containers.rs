@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::super::desired;
 use super::{NOW, World, status};
 use crate::kinds::postgres::spec::PullPolicy;
-use crate::model::container::RunState;
+use crate::model::container::{Namesake, RunState};
 
 #[test]
 fn what_ends_right_after_its_start_is_started_less_and_less_often() {
@@ -105,5 +105,22 @@ fn the_hashes_of_containers_that_are_out_there_stay_as_they_are() {
             "mon-exporter-shop-replica-1 0ce99010d0ea",
             "mon-redis-exporter-cache 0671833cfafa",
         ]
+    );
+}
+
+#[test]
+fn of_two_networks_with_one_name_the_empty_one_goes_before_anything_starts() {
+    let mut world = World::healthy();
+    let exporter = world.container("mon-exporter-shop-master");
+    (exporter.state, exporter.exit_code) = (RunState::Exited, 137);
+    let namesake = |id: &str, guests: &[&str]| Namesake {
+        id: id.to_owned(),
+        name: "mon-net".to_owned(),
+        guests: guests.iter().map(|guest| (*guest).to_owned()).collect(),
+    };
+    world.observed.objects.namesakes = vec![namesake("older", &["mon-prometheus"]), namesake("newer", &[])];
+    insta::assert_snapshot!(
+        world.next(),
+        @"mon-net: remove network newer, because it is a second network named mon-net, and nothing is attached to it"
     );
 }

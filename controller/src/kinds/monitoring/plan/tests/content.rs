@@ -24,6 +24,7 @@ fn a_grafana_of_our_own_that_refuses_us_gets_the_wanted_password_once_a_process(
     world.settle();
     refused(&mut world, NOW);
     insta::assert_snapshot!(world.next(), @r"
+    grafana: recover lost passwords, because one that is lost may be in its container
     grafana: remember that the password of admin is being set, because once a process
     grafana: reset the password of admin, because Grafana does not let us in with the wanted one
     ");

@@ -2,14 +2,16 @@
 
 use super::super::super::super::Check;
 use super::super::super::conf;
+use super::super::history;
 use super::super::own;
 use super::super::position;
+use super::super::slots;
 use super::super::sync;
 use super::super::view::View;
-use super::strays;
+use super::{receivers, strays};
 use crate::model::postgres::PgFacts;
 
-fn check(name: &str, holds: bool, found: impl Into<String>) -> Check {
+pub(super) fn check(name: &str, holds: bool, found: impl Into<String>) -> Check {
     Check {
         name: name.to_owned(),
         holds,
@@ -54,6 +56,7 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
     ));
     checks.push(identity(view, facts));
     checks.push(volume(view, target));
+    checks.push(history(view, target));
     checks.push(single_primary(view, primary));
     checks.extend(nobody_beside(view, primary));
     checks.push(no_stray(view, target, main.unwrap_or(facts)));
@@ -150,6 +153,15 @@ fn volume(view: &View<'_>, target: &str) -> Check {
     }
 }
 
+/// Numbers agree although contents do not, where one of the two was put back to an older copy.
+fn history(view: &View<'_>, target: &str) -> Check {
+    let found = history::diverged(view, target);
+    let told = found
+        .as_ref()
+        .map_or("nothing speaks against it", |found| &found.reason);
+    check("the target has the primary's history", found.is_none(), told).or_force()
+}
+
 fn single_primary(view: &View<'_>, primary: &str) -> Check {
     let others: Vec<&str> = view
         .observed
@@ -196,6 +208,22 @@ fn settings(view: &View<'_>, facts: &PgFacts) -> Check {
         senders >= needed,
         format!("max_wal_senders is {senders}, replicas are {needed}"),
     )
+}
+
+/// A slot that does not move with the role is lost, and with it the place that its receiver had come to.
+fn logical(view: &View<'_>, target: &str, main: &PgFacts) -> Check {
+    let broken = slots::broken(view, main, target);
+    let found = match (broken.is_empty(), main.logical.len()) {
+        (false, _) => broken.join("; "),
+        (true, 0) => "the primary has none".to_owned(),
+        (true, _) => format!("{target} has copies of all that last"),
+    };
+    check(
+        "every logical slot of the primary outlasts it",
+        broken.is_empty(),
+        found,
+    )
+    .or_force()
 }
 
 fn following(view: &View<'_>, target: &str, facts: &PgFacts, main: &PgFacts) -> Vec<Check> {
@@ -246,5 +274,7 @@ fn following(view: &View<'_>, target: &str, facts: &PgFacts, main: &PgFacts) -> 
             conf::slot_name(target),
         )
         .or_force(),
+        logical(view, target, main),
+        receivers::precondition(view, target, main),
     ]
 }

@@ -1,12 +1,16 @@
 //! Brings the old primary down, and keeps it down. Nobody is promoted while it may run.
 
+use std::time::Duration;
+
 use super::super::super::super::Check;
 use super::super::super::conf;
 use super::super::super::desired::{self, Role};
 use super::super::super::memory::{Change, Promotion};
+use super::super::life;
 use super::super::routes;
+use super::super::senders;
 use super::super::view::View;
-use super::{PATIENCE_SECS, POLL, checks, finish, signal, take_over};
+use super::{PATIENCE_SECS, POLL, checks, finish, receivers, signal, take_over};
 use crate::model::container::RunState;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 use crate::model::postgres::{ControlState, Down, Server, SqlOp};
@@ -14,6 +18,9 @@ use crate::model::postgres::{ControlState, Down, Server, SqlOp};
 /// How long a silent primary is given before a forced promotion kills it, in seconds: the end of a clean shutdown looks
 /// like silence too, and one that is cut off costs the old primary its data directory.
 const FORCE_PATIENCE_SECS: i64 = 3;
+
+/// How often a primary that does not answer is looked at before it is asked to stop.
+const POLL_SILENT: Duration = Duration::from_millis(500);
 
 /// How long the steps before the stop of a serving primary may fail until a switchover is rolled back, in seconds.
 const STOP_PATIENCE_SECS: i64 = 120;
@@ -108,6 +115,14 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
                 let message = format!("{from} does not answer any more: {why}");
                 return finish(promotion, false, message, view, plan);
             }
+            if promotion.stopping_since.is_none() || life::is_slow(view, from) {
+                // Nobody asked it to stop, or it is too busy to: its silence is no shutdown that hangs.
+                plan.wait(
+                    from,
+                    format!("it does not answer ({why}), and has to before it is stopped"),
+                );
+                return plan.again_in(POLL_SILENT);
+            }
             wait_for_shutdown(view, promotion, plan);
         }
     }
@@ -125,7 +140,11 @@ fn ask_to_stop(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         let message = format!("{}: {}", first.name, first.found);
         return finish(promotion, false, message, view, plan);
     }
-    let waited = view.now - promotion.stopping_since.unwrap_or(promotion.requested_at);
+    // What receivers of its log may take is the manifest's word.
+    let since = promotion
+        .awaits_since
+        .map(|since| since + view.cluster.receiver_grace_secs);
+    let waited = view.now - promotion.stopping_since.or(since).unwrap_or(promotion.requested_at);
     let is_checkpoint_due = promotion.fenced && !promotion.checkpointed;
     let patience = match is_checkpoint_due {
         true => CHECKPOINT_PATIENCE_SECS,
@@ -147,7 +166,8 @@ fn ask_to_stop(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) 
         plan.chain(checkpoint(view, promotion));
     }
     let goes_without = promotion.forced && view.now - promotion.requested_at > FORCE_CHECKPOINT_SECS;
-    if promotion.fenced && (promotion.checkpointed || goes_without) {
+    let is_ready = promotion.fenced && (promotion.checkpointed || goes_without);
+    if is_ready && receivers::are_clear(view, promotion, plan) {
         plan.chain(stop(view, promotion));
     }
 }
@@ -186,8 +206,14 @@ fn wait_for_shutdown(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Cha
     let waited = view.silent_for(&promotion.from).unwrap_or(0);
     if waited > view.cluster.stop_grace_secs {
         let cause = format!("it has been stopping for {waited} s, longer than spec.stopGracePeriod");
-        return plan.step(signal(view, &promotion.from, "SIGKILL", cause));
+        let killed = Op::Remember(Change::Killed(promotion.id));
+        return plan.chain(vec![
+            Action::new(&promotion.from, killed, cause.clone()),
+            signal(view, &promotion.from, "SIGKILL", cause),
+        ]);
     }
+    let end = senders::end(view, &promotion.from, Some(&promotion.to));
+    plan.chain(end.into_iter().collect());
     plan.wait(&promotion.from, "its fast shutdown is under way");
     plan.again_in(POLL);
 }

@@ -1,15 +1,21 @@
 //! A target that does not answer: what its container and its control file tell of it.
 
+use std::time::Duration;
+
 use super::super::super::desired::Role;
 use super::super::super::memory::{Change, Promotion};
 use super::super::foundation;
 use super::super::keep;
+use super::super::life::{self, Life};
 use super::super::view::View;
-use super::{PATIENCE_SECS, POLL, by_hand, finish, signal};
+use super::{ASK_AGAIN_SECS, PATIENCE_SECS, POLL, by_hand, finish, signal};
 use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Plan};
-use crate::model::postgres::Control;
+use crate::model::postgres::{Control, Down, Server};
+
+/// How soon it is looked at again after a step that lets the agent in.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The target does not answer: forward or back depends on whether it was promoted before it fell silent.
 pub(super) fn target(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
@@ -27,16 +33,8 @@ pub(super) fn target(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Cha
         return;
     };
     match container.state {
-        RunState::Running if view.silent_for(to).unwrap_or(0) > PATIENCE_SECS => plan.step(signal(
-            view,
-            to,
-            "SIGKILL",
-            "it does not answer, and whether it was promoted can only be told when it is down",
-        )),
-        RunState::Running | RunState::Between => {
-            plan.wait(to, "it does not answer, and whether it was promoted cannot be told");
-            plan.again_in(POLL);
-        }
+        RunState::Running => running(view, promotion, container, plan),
+        RunState::Between => wait(to, plan),
         RunState::Paused => plan.step(Action::engine(
             to,
             EngineOp::Unpause(container.id.clone()),
@@ -48,6 +46,90 @@ pub(super) fn target(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Cha
             Seen::Known(control) => ended(view, promotion, control, container, plan),
         },
     }
+}
+
+fn wait(to: &str, plan: &mut Plan<Change>) {
+    plan.wait(to, "it does not answer, and whether it was promoted cannot be told");
+    plan.again_in(POLL);
+}
+
+/// It runs, and does not say what it is.
+fn running(view: &View<'_>, promotion: &Promotion, container: &ContainerObserved, plan: &mut Plan<Change>) {
+    let to = &promotion.to;
+    if let Some(connect) = keep::reconnect(view, to, container) {
+        plan.step(connect);
+        return plan.again_in(POLL);
+    }
+    match view.server(to) {
+        Some(Server::Down(Down::PasswordUnknown, why)) => {
+            plan.step(keep::recover_passwords(view, to, container, why));
+            plan.again_in(SOON);
+        }
+        Some(Server::Down(Down::PasswordRejected, why)) => shut_out(view, promotion, container, why, plan),
+        Some(Server::Down(..) | Server::Up(_)) | None if view.silent_for(to).unwrap_or(0) > PATIENCE_SECS => {
+            out_of_patience(view, promotion, plan);
+        }
+        Some(Server::Down(..) | Server::Up(_)) | None => wait(to, plan),
+    }
+}
+
+/// It does not let the agent in: somebody changed the password, or its access rules. Its control file says what it is, and the
+/// socket inside its container is open all the same.
+fn shut_out(view: &View<'_>, promotion: &Promotion, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
+    let to = &promotion.to;
+    let Some(control) = view.control(to).known() else {
+        return wait(to, plan);
+    };
+    match (control.state.is_standby(), promotion.requested) {
+        (true, false) => {
+            let message = format!("{to} does not let the agent in: {why}");
+            finish(promotion, false, message, view, plan);
+        }
+        (true, true) if view.now - promotion.sent_at > ASK_AGAIN_SECS => {
+            let cause = format!("{} is down, and it does not let the agent in: {why}", promotion.from);
+            plan.step(Action::engine(to, EngineOp::PromoteInside(container.id.clone()), cause));
+            plan.again_in(SOON);
+        }
+        (true, true) => wait(to, plan),
+        (false, true) => finish(promotion, true, format!("{to} is the primary"), view, plan),
+        (false, false) => {
+            plan.step(keep::reset_password(view, to, container, why));
+            plan.again_in(SOON);
+        }
+    }
+}
+
+/// It runs and has not answered for long. One that is only slow is not cut off: if it was not asked yet, the old primary
+/// goes on; else it takes its time.
+fn out_of_patience(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
+    let to = &promotion.to;
+    let life = life::of(view, to);
+    let in_pulse = view.pulse(to).and_then(|pulse| pulse.last.control);
+    let is_standby = in_pulse.is_some_and(|control| control.state.is_standby()) || view.is_standby_on_disk(to);
+    let found = match (&life, view.server(to)) {
+        (Life::Slow(words) | Life::Doubtful(words), _) => words.clone(),
+        (Life::Unseen | Life::Stopped | Life::Still { .. }, Some(Server::Down(_, why))) => why.clone(),
+        (Life::Unseen | Life::Stopped | Life::Still { .. }, Some(Server::Up(_)) | None) => String::new(),
+    };
+    if matches!(life, Life::Stopped | Life::Still { .. }) {
+        let cause = "it does not answer, and whether it was promoted can only be told when it is down";
+        return plan.step(signal(view, to, "SIGKILL", cause));
+    }
+    if is_standby && !promotion.requested {
+        return finish(promotion, false, format!("{to} does not answer: {found}"), view, plan);
+    }
+    let is_unseen = life == Life::Unseen && matches!(view.server(to), Some(Server::Down(Down::NoAnswer, _)));
+    let text = if is_unseen {
+        let container = view.cluster.container_name(to);
+        format!(
+            "it does not answer, and its processes cannot be seen; whether it was promoted can be told when it is down: \
+             `docker kill {container}`"
+        )
+    } else {
+        format!("whether it was promoted cannot be told yet: {found}")
+    };
+    plan.wait(to, text);
+    plan.again_in(Duration::from_millis(500));
 }
 
 /// It ended, and its control file says whether it had opened its data for writing.
@@ -81,7 +163,7 @@ fn start_again(view: &View<'_>, to: &str, container: &ContainerObserved, plan: &
     }
     let cause = format!(
         "its promotion was requested, and goes on: {}",
-        keep::why_down(container, view.log(to))
+        keep::why_down(view, to, container)
     );
     plan.chain(view.start(to, Role::Replica, &cause));
 }

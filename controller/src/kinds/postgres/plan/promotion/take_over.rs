@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::super::super::conf;
 use super::super::super::desired::{self, Role};
 use super::super::super::memory::{Change, Loss, Promotion};
+use super::super::history;
 use super::super::own;
 use super::super::position;
 use super::super::sync;
 use super::super::view::View;
-use super::{PATIENCE_SECS, POLL, fence, finish, silent, strays};
+use super::{ASK_AGAIN_SECS, PATIENCE_SECS, POLL, fence, finish, silent, strays};
 use crate::model::Seen;
+use crate::model::container::RunState;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
 use crate::model::postgres::{ControlState, SqlOp};
 
-/// How long the target is given before it is asked once more, in seconds: the agent may have died before it asked.
-const ASK_AGAIN_SECS: i64 = 1;
 /// How often it is looked whether somebody else has let go of the old primary's volume.
 const PATIENT_POLL: Duration = Duration::from_millis(250);
 
@@ -54,6 +54,9 @@ pub(super) fn promote(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Ch
         }
         plan.wait(to, lack.why);
         return plan.again_in(POLL);
+    }
+    if lacks_only_the_end(view, promotion) {
+        return request(view, promotion, Loss::Nothing, plan);
     }
     if may_lose {
         let loss = position::loss(view, from, to);
@@ -138,6 +141,22 @@ fn target_has_everything(view: &View<'_>, promotion: &Promotion) -> Result<(), L
     ))
 }
 
+/// Whether the target has all but the record of the shutdown checkpoint, and no more is to come. All sessions have ended before
+/// that record, so every commit lies before it; a sender that is not waited for any more leaves it out
+/// (`wal_sender_shutdown_timeout` of PostgreSQL 19). The old primary then has one record that its successor has not, and
+/// cannot follow as it is: so this is the answer only where the record will not come.
+fn lacks_only_the_end(view: &View<'_>, promotion: &Promotion) -> bool {
+    let (from, to) = (&promotion.from, &promotion.to);
+    let (Some(target), Some(control)) = (view.facts(to), view.control(from).known()) else {
+        return false;
+    };
+    let container = view.container(from);
+    let has_ended = container.is_some_and(|container| container.state == RunState::Exited);
+    let has_replayed_all = target.receive_lsn <= target.lsn && !target.receiver_streaming;
+    let is_shut = control.state == ControlState::ShutDown;
+    has_ended && is_shut && has_replayed_all && target.lsn.begins_next_record(control.checkpoint)
+}
+
 /// The replica that has received most beyond the target, if one has.
 fn ahead(view: &View<'_>, from: &str, to: &str) -> Option<String> {
     let reach = view.facts(to)?.reach();
@@ -208,7 +227,9 @@ fn request(view: &View<'_>, promotion: &Promotion, loss: Loss, plan: &mut Plan<C
     }
     let cause = match loss {
         Loss::Nothing => format!("{from} is down and it has everything"),
-        Loss::Seen { .. } | Loss::Unknown => format!("{from} is down; {}", loss.told(from)),
+        Loss::Seen { .. } | Loss::Unacknowledged { .. } | Loss::Unknown => {
+            format!("{from} is down; {}", loss.told(from))
+        }
     };
     let sent = Change::Requested {
         id: promotion.id,
@@ -217,6 +238,7 @@ fn request(view: &View<'_>, promotion: &Promotion, loss: Loss, plan: &mut Plan<C
     };
     let why = "from now on there is only forward";
     steps.extend(strays::set_aside(view, promotion));
+    steps.extend(history::beside(view, to));
     steps.extend(sync::before_promotion(view, to));
     steps.push(Action::new(to, Op::Remember(sent), why));
     steps.extend(view.sql(to, SqlOp::Promote, cause));

@@ -1,5 +1,6 @@
 //! Configuration: checked, delivered, loaded, kept from drifting; and limits that a standby must not go below.
 
+use super::super::configure;
 use super::world::World;
 use crate::kinds::postgres::memory::{Rejected, Settings};
 use crate::model::Lsn;
@@ -45,7 +46,7 @@ fn a_refused_configuration_stays_outside() {
             message: "invalid value for parameter \"work_mem\": \"lots\"".to_owned(),
         });
     });
-    insta::assert_snapshot!(world.clone().plan(), @r#"pg: blocked, invalid value for parameter "work_mem": "lots"; every member keeps the old configuration. Correct spec.parameters"#);
+    insta::assert_snapshot!(world.clone().plan(), @r#"pg: blocked, invalid value for parameter "work_mem": "lots"; the old configuration stays in force. Correct spec.parameters or spec.hba"#);
     // The next edit is a new question.
     insta::assert_snapshot!(world.parameter("work_mem", "8MB").plan(), @r"
     pg: check the new configuration, because spec.parameters or spec.hba changed
@@ -58,7 +59,7 @@ fn a_configuration_waits_for_somebody_who_can_judge_it() {
     let world = World::new(0).healthy().parameter("work_mem", "64MB");
     insta::assert_snapshot!(world.down("master", Down::StartingUp, "recovering").plan(), @r"
     master: waiting, its server is starting: recovering
-    pg: waiting, a member has to answer before the new configuration can be checked
+    pg: waiting, a member has to run before the new configuration can be checked
     ");
 }
 
@@ -81,7 +82,7 @@ fn after_the_record_was_lost_another_configuration_is_checked_before_anybody_get
         let message = "invalid value".to_owned();
         memory.rejected = Some(Rejected { settings, message });
     });
-    insta::assert_snapshot!(rejected.plan(), @"pg: blocked, invalid value; every member keeps the old configuration. Correct spec.parameters");
+    insta::assert_snapshot!(rejected.plan(), @"pg: blocked, invalid value; the old configuration stays in force. Correct spec.parameters or spec.hba");
 }
 
 #[test]
@@ -133,13 +134,21 @@ fn what_the_server_cannot_read_is_told() {
     insta::assert_snapshot!(world.plan(), @"master: blocked, pg_hba.conf line 9: invalid address");
 }
 
+/// What a member's file says of `max_connections`.
+fn limit(world: &World, member: &str) -> String {
+    let files = world
+        .view()
+        .files(member, configure::role_by_record(&world.view(), member));
+    let conf = files.into_iter().find(|file| file.name == "postgresql.conf");
+    let conf = conf.map(|file| file.text).unwrap_or_default();
+    let line = conf.lines().find_map(|line| line.strip_prefix("max_connections = "));
+    line.unwrap_or_default().trim_matches('\'').to_owned()
+}
+
 #[test]
 fn raising_a_limit_reaches_the_replicas_first() {
     let world = World::new(1).healthy().parameter("max_connections", "200").accepted();
-    insta::assert_snapshot!(world.plan(), @r"
-    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because postgresql.conf differ from what the manifest asks for
-    replica-1: reload the configuration, because its files changed
-    ");
+    assert_eq!([limit(&world, "master"), limit(&world, "replica-1")], ["100", "200"]);
     let replicas_have_it = floor(world, "replica-1", 200).refresh();
     let late = replicas_have_it.facts("master", |facts| facts.file_hashes.clear());
     insta::assert_snapshot!(late.plan(), @r"
@@ -153,10 +162,7 @@ fn raising_a_limit_reaches_the_replicas_first() {
 #[test]
 fn lowering_a_limit_reaches_the_primary_first() {
     let world = World::new(1).healthy().parameter("max_connections", "50").accepted();
-    insta::assert_snapshot!(world.plan(), @r"
-    master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because postgresql.conf differ from what the manifest asks for
-    master: reload the configuration, because its files changed
-    ");
+    assert_eq!([limit(&world, "master"), limit(&world, "replica-1")], ["50", "100"]);
     let lowered = floor(world.refresh(), "master", 50);
     insta::assert_snapshot!(lowered.plan(), @"pg: remember that replicas need the primary's limits, because a replica does not start with less than its primary has");
     let mut remembered = lowered.facts("master", |facts| facts.lsn = Lsn(0x600));

@@ -1,7 +1,10 @@
 //! Slots, roles, databases and extensions.
 
+use std::collections::BTreeMap;
+
 use super::world::{World, login, slot};
-use crate::kinds::postgres::spec::{Database, Role};
+use crate::kinds::postgres::spec::{Database, ExactExtension, Extension, Initdb, Role};
+use crate::model::postgres::{ExtensionFacts, Made};
 
 fn role(name: &str) -> Role {
     serde_json::from_value(serde_json::json!({"name": name})).expect("a valid role")
@@ -11,7 +14,7 @@ fn database(name: &str, owner: Option<&str>, extensions: &[&str]) -> Database {
     Database {
         name: name.to_owned(),
         owner: owner.map(str::to_owned),
-        extensions: extensions.iter().map(|e| (*e).to_owned()).collect(),
+        extensions: extensions.iter().map(|e| Extension::Name((*e).to_owned())).collect(),
     }
 }
 
@@ -37,6 +40,7 @@ fn slots_of_ours_that_nobody_uses_are_dropped_and_others_are_left_alone() {
         facts.slots.insert("replica_backup".to_owned(), slot("reserved", false));
         facts.slots.insert("debezium".to_owned(), slot("reserved", false));
     });
+    let world = world.remember(|memory| memory.slots_of.extend(["replica-2", "replica-3"].map(str::to_owned)));
     insta::assert_snapshot!(world.plan(), @r"
     master: drop replication slot master, because no replica uses it, and it would hold WAL for ever
     master: drop replication slot replica_2, because no replica uses it, and it would hold WAL for ever
@@ -96,7 +100,7 @@ fn the_replicas_own_password_and_the_superusers_are_kept() {
         })
     };
     insta::assert_snapshot!(wrong("replicator", Some(false)).plan(), @"master: alter role replicator, because its password is not the wanted one");
-    insta::assert_snapshot!(wrong("replicator", None).plan(), @"master: alter role replicator, because its password is not the wanted one");
+    insta::assert_snapshot!(wrong("replicator", None).plan(), @"master: recover lost passwords, because the password of replicator is not known any more");
     insta::assert_snapshot!(wrong("postgres", Some(false)).plan(), @"master: alter role postgres, because its password is not the wanted one");
 }
 
@@ -134,7 +138,10 @@ fn missing_extensions_are_created_where_the_database_was_looked_into() {
         })
         .remember(|memory| memory.extensions_generation = 1);
     insta::assert_snapshot!(world.plan(), @"nothing to do");
-    let present = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    let present = |names: &[&str]| {
+        let found = names.iter().map(|name| ((*name).to_owned(), ExtensionFacts::default()));
+        found.collect::<BTreeMap<_, _>>()
+    };
     let some = world.facts("master", |facts| {
         facts
             .extensions
@@ -147,4 +154,59 @@ fn missing_extensions_are_created_where_the_database_was_looked_into() {
             .insert("shop".to_owned(), present(&["pgcrypto", "hstore"]));
     });
     insta::assert_snapshot!(all.plan(), @"pg: remember that the extensions exist, because all of them were seen");
+}
+
+#[test]
+fn an_extension_is_brought_to_its_version_and_schema_where_postgresql_can() {
+    let exact = ExactExtension {
+        name: "hstore".to_owned(),
+        schema: Some("tools".to_owned()),
+        version: Some("1.8".to_owned()),
+        cascade: true,
+    };
+    let mut wanted = database("shop", None, &[]);
+    wanted.extensions = vec![Extension::Exact(exact)];
+    let seen = |schema: &str, is_relocatable| {
+        let facts = ExtensionFacts {
+            version: "1.7".to_owned(),
+            schema: schema.to_owned(),
+            is_relocatable,
+        };
+        World::new(0)
+            .healthy()
+            .edit(|spec| spec.databases.push(wanted.clone()))
+            .facts("master", |seen| {
+                seen.databases.insert("shop".to_owned(), "postgres".to_owned());
+                let found = BTreeMap::from([("hstore".to_owned(), facts)]);
+                seen.extensions.insert("shop".to_owned(), found);
+            })
+            .remember(|memory| memory.extensions_generation = 1)
+    };
+    insta::assert_snapshot!(seen("public", true).plan(), @r"
+    master: update extension hstore in database shop to 1.8, because it is 1.7
+    master: move extension hstore in database shop to schema tools, because it is in schema public
+    ");
+    let fixed = seen("public", false).plan().to_string();
+    assert!(
+        fixed.contains("cannot be moved to tools: PostgreSQL does not move this one"),
+        "{fixed}"
+    );
+    insta::assert_snapshot!(seen("tools", false).plan(), @"master: update extension hstore in database shop to 1.8, because it is 1.7");
+}
+
+#[test]
+fn what_initdb_made_is_not_made_otherwise() {
+    let world = World::new(0).healthy().edit(|spec| {
+        spec.initdb = Some(Initdb {
+            encoding: Some("LATIN1".to_owned()),
+            ..Initdb::default()
+        });
+    });
+    insta::assert_snapshot!(world.plan(), @"nothing to do");
+    let mut world = world;
+    world.observed.made = Some(Made {
+        encoding: "UTF8".to_owned(),
+        ..Made::default()
+    });
+    insta::assert_snapshot!(world.plan(), @"master: blocked, spec.initdb: `encoding` is LATIN1, and the data was made with UTF8. initdb runs once, for a new cluster. Put the old value back; to change it, start a second cluster and load a dump into it");
 }

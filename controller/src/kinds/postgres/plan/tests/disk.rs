@@ -2,11 +2,9 @@
 
 use super::super::disk;
 use super::world::World;
-use crate::kinds::postgres::observe;
 use crate::kinds::postgres::status;
 use crate::model::Seen;
-use crate::model::container::{Disk, ProcessState};
-use crate::model::postgres::Down;
+use crate::model::container::Disk;
 
 const PANIC: &str =
     "PANIC:  could not write to file \"pg_wal/xlogtemp.29\": No space left on device\nLOG:  shutting down";
@@ -82,20 +80,6 @@ fn a_slot_that_holds_much_is_reported() {
     };
     insta::assert_snapshot!(conditions(&holds(6 << 30)), @"SlotWal: slot replica_1 (in use) holds 6144 MiB of 10240 MiB of WAL, 4096 MiB before it is given up");
     assert_eq!(conditions(&holds(5 << 30)), "");
-}
-
-#[test]
-fn a_stopped_process_is_killed_sooner_than_its_health_check_fails() {
-    let silent = |process, secs| {
-        let world = World::new(1).healthy().down("master", Down::NoAnswer, "timeout");
-        let world = world.since(&observe::no_answer("master"), secs);
-        world.seen("master", |seen| seen.process = process).plan()
-    };
-    let stopped = || Seen::Known(ProcessState::Stopped);
-    insta::assert_snapshot!(silent(stopped(), 2), @"master: send SIGKILL, because its process is stopped (SIGSTOP) and it has not answered for 2 s (timeout)");
-    assert!(!silent(stopped(), 1).contains("SIGKILL"));
-    assert!(!silent(Seen::Known(ProcessState::Alive), 9).contains("SIGKILL"));
-    assert!(!silent(Seen::Unknown("no answer".to_owned()), 9).contains("SIGKILL"));
 }
 
 #[test]

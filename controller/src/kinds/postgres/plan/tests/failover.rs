@@ -117,7 +117,7 @@ fn nobody_takes_over_on_a_full_disk() {
     insta::assert_snapshot!(full.plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
-    master: start container, because it ended with exit code 1: last words
+    master: start container, because it ended with exit code 1: PANIC:  could not write to file: No space left on device
     master: blocked, no space is left for its volume pg-master-g1 (102400 MiB of 204800 MiB are free at /var/lib/docker/volumes): its log says: PANIC:  could not write to file: No space left on device. Free some, or enlarge the disk; it goes on by itself. Another member would not help, so none takes over
     ");
     let mut world = looping();

@@ -26,6 +26,9 @@ pub fn control(state: ControlState, checkpoint: Lsn, timeline: u32) -> Control {
         state,
         checkpoint,
         timeline,
+        min_recovery: checkpoint,
+        written_at: NOW - 100,
+        segment_bytes: 16 << 20,
     }
 }
 

@@ -95,7 +95,10 @@ fn its_shutdown_is_waited_for() {
     let world = switchover().down("master", Down::ShuttingDown, "the database system is shutting down");
     insta::assert_snapshot!(world.plan(), @"master: waiting, its fast shutdown is under way");
     insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 60).plan(), @"master: waiting, its fast shutdown is under way");
-    insta::assert_snapshot!(world.since(&observe::no_answer("master"), 61).plan(), @"master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod");
+    insta::assert_snapshot!(world.since(&observe::no_answer("master"), 61).plan(), @r"
+    master: remember that it is being killed, because it has been stopping for 61 s, longer than spec.stopGracePeriod
+    master: send SIGKILL, because it has been stopping for 61 s, longer than spec.stopGracePeriod
+    ");
 }
 
 /// Its server has shut down; its container has not ended yet.
@@ -154,10 +157,26 @@ fn the_target_is_promoted_when_it_has_everything() {
 
 #[test]
 fn a_target_that_lags_is_waited_for_and_then_given_up() {
-    let lags = stopped().facts("replica-1", |facts| facts.lsn = HERE);
-    insta::assert_snapshot!(lags.plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
-    insta::assert_snapshot!(lags.clone().later(30).plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
-    insta::assert_snapshot!(lags.later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because it has replayed up to 0/500, and master stopped at 0/500; master stays the primary");
+    let further = control(ControlState::ShutDown, Lsn(0x540), 1);
+    let lags = stopped()
+        .facts("replica-1", |facts| facts.lsn = HERE)
+        .control("master", Seen::Known(further));
+    insta::assert_snapshot!(lags.plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/540");
+    insta::assert_snapshot!(lags.clone().later(30).plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/540");
+    insta::assert_snapshot!(lags.later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because it has replayed up to 0/500, and master stopped at 0/540; master stays the primary");
+}
+
+#[test]
+fn a_target_that_lacks_nothing_but_the_last_record_takes_over_when_it_will_not_come() {
+    // No session lived when it was written: every commit lies before it.
+    let lacks = stopped().facts("replica-1", |facts| facts.lsn = HERE);
+    insta::assert_snapshot!(lacks.plan().lines().nth(3).unwrap_or_default(), @"replica-1: promote, because master is down and it has everything");
+    let streams = lacks
+        .clone()
+        .facts("replica-1", |facts| facts.receiver_streaming = true);
+    insta::assert_snapshot!(streams.plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
+    let has_not_replayed = lacks.facts("replica-1", |facts| facts.receive_lsn = Lsn(0x578));
+    insta::assert_snapshot!(has_not_replayed.plan(), @"replica-1: waiting, it has replayed up to 0/500, and master stopped at 0/500");
 }
 
 #[test]
@@ -248,7 +267,7 @@ fn a_forced_promotion_overrules_what_can_be_overruled() {
 #[test]
 fn a_forced_promotion_kills_a_silent_primary_and_not_before_it_had_a_moment() {
     let world = switchover().forced().down("master", Down::NoAnswer, "timeout");
-    insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 2).plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.clone().since(&observe::no_answer("master"), 2).plan(), @"master: waiting, it does not answer (timeout), and has to before it is stopped");
     insta::assert_snapshot!(world.since(&observe::no_answer("master"), 3).plan(), @"master: send SIGKILL, because it does not answer (timeout), and must be known to be down before replica-1 takes over");
 }
 
@@ -293,10 +312,10 @@ fn the_manifest_names_the_primary() {
     replica-2: waiting, spec.primary names it; it cannot take over yet: the target streams: not connected
     ");
     let busy = named.facts("master", |facts| {
-        facts.slots.insert("replica_9".to_owned(), slot("reserved", false));
+        facts.slots.insert("master".to_owned(), slot("reserved", false));
     });
     insta::assert_snapshot!(busy.plan(), @r"
-    master: drop replication slot replica_9, because no replica uses it, and it would hold WAL for ever
+    master: drop replication slot master, because no replica uses it, and it would hold WAL for ever
     replica-2: waiting, spec.primary names it; it takes over when what is being done is done
     ");
 }
@@ -317,7 +336,7 @@ fn the_manifests_wish_is_tried_again_after_a_while() {
         changes.iter().for_each(|change| world.memory.apply(change));
         world.later(secs).plan()
     };
-    insta::assert_snapshot!(failed(29), @"replica-1: waiting, spec.primary names it; the last try failed: master did not stop cleanly");
+    insta::assert_snapshot!(failed(29), @"replica-1: waiting, spec.primary names it; the last try failed: master did not stop cleanly; master stays the primary, and does not serve at present");
     insta::assert_snapshot!(failed(30), @"replica-1: remember that replica-1 is to be promoted, because spec.primary names it");
 }
 

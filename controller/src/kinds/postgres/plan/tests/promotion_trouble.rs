@@ -1,11 +1,13 @@
 //! A promotion whose members die on the way. Until the request every failure rolls back; after it there is only forward,
 //! unless the target is seen to have died without having been promoted.
 
+use super::life::{still_for, vitals};
 use super::world::{HERE, World, control, slot};
 use crate::kinds::postgres::memory::{Change, Loss, Starts};
 use crate::kinds::postgres::observe;
 use crate::model::container::RunState;
 use crate::model::postgres::{ControlState, Down};
+use crate::model::process::ProcessState;
 use crate::model::{Lsn, Seen};
 
 fn stopped() -> World {
@@ -64,7 +66,7 @@ fn an_old_primary_that_fell_silent_rolls_back_after_a_while() {
         .healthy()
         .promoting("replica-1")
         .down("master", Down::NoAnswer, "timeout");
-    insta::assert_snapshot!(world.plan(), @"master: waiting, its fast shutdown is under way");
+    insta::assert_snapshot!(world.plan(), @"master: waiting, it does not answer (timeout), and has to before it is stopped");
     insta::assert_snapshot!(world.later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because master does not answer any more: timeout; master stays the primary");
 }
 
@@ -110,7 +112,14 @@ fn whether_a_dead_target_was_promoted_is_asked_when_nobody_can_tell() {
 fn a_silent_target_is_given_time_and_then_killed_to_be_looked_into() {
     let world = stopped().down("replica-1", Down::NoAnswer, "timeout");
     insta::assert_snapshot!(world.plan(), @"replica-1: waiting, it does not answer, and whether it was promoted cannot be told");
-    insta::assert_snapshot!(world.since(&observe::no_answer("replica-1"), 31).plan(), @"replica-1: send SIGKILL, because it does not answer, and whether it was promoted can only be told when it is down");
+    let unseen = world.clone().since(&observe::no_answer("replica-1"), 31);
+    insta::assert_snapshot!(unseen.plan(), @"replica-1: waiting, it does not answer, and its processes cannot be seen; whether it was promoted can be told when it is down: `docker kill pg-replica-1`");
+    let mut stopped = vitals();
+    stopped.main = ProcessState::Stopped;
+    let frozen = world.silent("replica-1", still_for(0, &stopped));
+    let frozen = |secs| frozen.clone().since(&observe::no_answer("replica-1"), secs).plan();
+    assert!(!frozen(30).contains("SIGKILL"));
+    insta::assert_snapshot!(frozen(31), @"replica-1: send SIGKILL, because it does not answer, and whether it was promoted can only be told when it is down");
 }
 
 #[test]
@@ -202,6 +211,7 @@ fn overtaken() -> World {
         .facts("replica-2", |facts| facts.receive_lsn = Lsn(0x578))
         .promoting("replica-1")
         .stop("master")
+        .control("master", Seen::Known(control(ControlState::ShutDown, Lsn(0x540), 1)))
         .refresh()
 }
 
@@ -233,12 +243,12 @@ fn a_target_catches_up_from_a_replica_that_has_more() {
         })
     };
     insta::assert_snapshot!(follows().plan(), @"replica-1: waiting, it catches up first: replica-2 has received up to 0/578, replica-1 up to 0/500");
-    insta::assert_snapshot!(follows().later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because it has replayed up to 0/500, and master stopped at 0/500; master stays the primary");
+    insta::assert_snapshot!(follows().later(31).plan(), @"replica-1: remember that replica-1 was not promoted, because it has replayed up to 0/500, and master stopped at 0/540; master stays the primary");
     insta::assert_snapshot!(follows().forced().later(31).plan(), @r"
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because fenced: whoever starts it gets a replica, now that replica-1 takes over
     master: remember that master is fenced, because its role file says replica
     replica-1: remember that its promotion is requested, because from now on there is only forward
-    replica-1: promote, because master is down; nothing that master was seen to have is lost, only what it wrote after it was last looked at
+    replica-1: promote, because master is down; 64 bytes of the log that master was seen to have are lost, and what it wrote after it was last looked at
     replica-1: disconnect from network pg-svc, because it takes over
     replica-1: connect to network pg-svc as pg-r, pg-rw, because it takes over
     replica-1: create replication slot master, because master will follow it
@@ -285,4 +295,45 @@ fn a_target_promoted_by_hand_does_not_take_over_while_nobody_knows_of_the_old_pr
         facts.timeline = 2;
     });
     insta::assert_snapshot!(promoted.plan(), @"replica-1: remember that replica-1 was not promoted, because somebody promoted replica-1 by hand while master runs; master stays the primary");
+}
+
+#[test]
+fn a_primary_that_nobody_asked_to_stop_is_not_killed_for_its_silence() {
+    let world = World::new(1)
+        .healthy()
+        .promoting("replica-1")
+        .down("master", Down::NoAnswer, "timeout")
+        .edit(|spec| spec.stop_grace_period = "2s".parse().expect("a duration"));
+    let silent = world.since(&observe::no_answer("master"), 20);
+    assert!(!silent.plan().contains("SIGKILL"), "{}", silent.plan());
+    let asked = silent.remember(|memory| {
+        memory
+            .promotion
+            .iter_mut()
+            .for_each(|p| p.stopping_since = Some(super::world::NOW));
+    });
+    assert!(asked.plan().contains("SIGKILL"), "{}", asked.plan());
+}
+
+#[test]
+fn a_target_that_shuts_the_agent_out_is_known_by_its_control_file() {
+    let shut = |world: World, state| {
+        let world = world.down("replica-1", Down::PasswordRejected, "password authentication failed");
+        world.control("replica-1", Seen::Known(control(state, Lsn(0x578), 1)))
+    };
+    let standby = ControlState::InArchiveRecovery;
+    insta::assert_snapshot!(shut(stopped(), standby).plan(), @"replica-1: remember that replica-1 was not promoted, because replica-1 does not let the agent in: password authentication failed; master stays the primary");
+    insta::assert_snapshot!(shut(sent(stopped()), standby).later(2).plan(), @"replica-1: promote through its socket, because master is down, and it does not let the agent in: password authentication failed");
+    insta::assert_snapshot!(shut(sent(stopped()), ControlState::InProduction).plan(), @"replica-1: remember that replica-1 is the primary, because replica-1 is the primary");
+}
+
+#[test]
+fn a_target_that_takes_long_to_come_up_does_not_keep_the_old_primary_down() {
+    let world = stopped().down("replica-1", Down::StartingUp, "the database system is starting up");
+    let world = world.control(
+        "replica-1",
+        Seen::Known(control(ControlState::InArchiveRecovery, Lsn(0x578), 1)),
+    );
+    let world = world.since(&observe::no_answer("replica-1"), 31);
+    insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 was not promoted, because replica-1 does not answer: the database system is starting up; master stays the primary");
 }

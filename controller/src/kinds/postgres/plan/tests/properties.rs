@@ -15,7 +15,7 @@ use crate::kinds::postgres::spec::FailoverMode;
 use crate::model::Seen;
 use crate::model::container::RunState;
 use crate::model::labels;
-use crate::model::plan::{EngineOp, FileCheck, Op, Plan};
+use crate::model::plan::{ConfigCheck, EngineOp, FileCheck, Op, Plan};
 use crate::model::postgres::{Down, Server, SqlOp};
 
 /// The engine lists its objects and tells nothing else.
@@ -73,12 +73,13 @@ fn touched(op: &EngineOp) -> Option<&str> {
         | EngineOp::Connect { container, .. }
         | EngineOp::Disconnect { container, .. }
         | EngineOp::UpdateLimits { container, .. }
-        | EngineOp::CheckConfig { container, .. }
+        | EngineOp::CheckConfig(ConfigCheck { container, .. })
         | EngineOp::CheckFiles(FileCheck { container, .. })
         | EngineOp::RemoveFiles { container, .. }
         | EngineOp::ResetAdmin { container, .. }
-        | EngineOp::RecoverPasswords { container, .. }
+        | EngineOp::EndSenders { container, .. }
         | EngineOp::ResetPassword { container, .. } => Some(container),
+        EngineOp::RecoverPasswords { containers, .. } => containers.first().map(String::as_str),
     }
 }
 

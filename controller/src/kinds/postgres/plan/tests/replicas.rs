@@ -166,12 +166,12 @@ fn a_short_break_of_the_stream_is_only_watched() {
 #[test]
 fn a_long_break_without_a_reason_delivers_its_files_anew_every_so_often() {
     let world = World::new(1).healthy();
-    insta::assert_snapshot!(world.clone().cut_off("replica-1", 19).plan(), @"replica-1: waiting, it has not streamed for 19 s");
+    insta::assert_snapshot!(world.clone().cut_off("replica-1", 19).plan(), @"replica-1: waiting, it has not streamed for 19 s; its log does not say why");
     insta::assert_snapshot!(world.clone().cut_off("replica-1", 20).plan(), @r"
-    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because it does not stream and no reason is known
-    replica-1: reload the configuration, because it does not stream and no reason is known
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because it does not stream, and its log does not say why
+    replica-1: reload the configuration, because it does not stream, and its log does not say why
     ");
-    insta::assert_snapshot!(world.cut_off("replica-1", 25).plan(), @"replica-1: waiting, it has not streamed for 25 s");
+    insta::assert_snapshot!(world.cut_off("replica-1", 25).plan(), @"replica-1: waiting, it has not streamed for 25 s; its log does not say why");
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn a_refused_password_delivers_its_files_at_once() {
         "FATAL: password authentication failed for user \"replicator\"",
     );
     insta::assert_snapshot!(world.plan(), @r"
-    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because it does not stream and the primary refuses its password
-    replica-1: reload the configuration, because it does not stream and the primary refuses its password
+    replica-1: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because it does not stream, and the primary refuses its password
+    replica-1: reload the configuration, because it does not stream, and the primary refuses its password
     ");
 }
 

@@ -89,7 +89,7 @@ fn the_log_tells_too_that_the_wal_is_gone() {
     let world = World::new(1).healthy().cut_off("replica-1", 5).log("replica-1", gone);
     insta::assert_snapshot!(world.plan(), @"replica-1: remember that replica-1 gets a new volume in place of pg-replica-1-g1, because it cannot follow the primary: the primary no longer has the WAL that it needs");
     let later = format!("{gone}\nFATAL: could not connect to the primary server");
-    insta::assert_snapshot!(world.log("replica-1", &later).plan(), @"replica-1: waiting, it has not streamed for 5 s");
+    insta::assert_snapshot!(world.log("replica-1", &later).plan(), @"replica-1: waiting, it has not streamed for 5 s; its log says: FATAL: could not connect to the primary server");
 }
 
 #[test]
@@ -185,7 +185,9 @@ fn a_retired_volume_that_is_gone_or_in_use_again_is_forgotten() {
 
 #[test]
 fn the_count_of_starts_begins_anew_with_the_new_volume() {
-    let world = remembering(lost().remember(|memory| memory.apply(&Change::Started("replica-1".to_owned(), NOW))));
+    let world = remembering(
+        lost().remember(|memory| memory.apply(&Change::Started("replica-1".to_owned(), NOW, String::new()))),
+    );
     assert!(world.memory.starts.is_empty());
     assert!(world.memory.retired["pg-replica-1-g1"].proved_copy);
     assert_eq!(

@@ -4,11 +4,26 @@ use super::world::{NOW, World};
 use crate::kinds::postgres::memory::PromotionResult;
 use crate::kinds::postgres::spec::{PrimaryUpdate, PullPolicy};
 use crate::model::Lsn;
+use crate::model::postgres::Running;
 
 fn pending(world: World, member: &str) -> World {
     world.facts(member, |facts| {
-        facts.pending_restart = vec!["shared_buffers".to_owned()]
+        facts.running.insert("shared_buffers".to_owned(), waiting());
     })
+}
+
+/// What runs was in our file when the server started, and stands there no more.
+fn waiting() -> Running {
+    Running {
+        setting: "16384".to_owned(),
+        unit: "8kB".to_owned(),
+        vartype: "integer".to_owned(),
+        context: "postmaster".to_owned(),
+        source: "configuration file".to_owned(),
+        is_ours: true,
+        is_pending: true,
+        ..Running::default()
+    }
 }
 
 fn all_pending(replicas: u32) -> World {
@@ -37,6 +52,50 @@ fn replicas_restart_first_and_one_at_a_time() {
     replica-1: remember that replica-1 is being started, because a start that leads nowhere is not repeated at once
     replica-1: start container, because shared_buffers changed
     ");
+}
+
+#[test]
+fn values_are_compared_and_no_flag_is_believed() {
+    // An edit was taken back: the server says on that it waits, but what it would start with is what runs.
+    let back = World::new(0).healthy().facts("master", |facts| {
+        let running = Running {
+            source: "default".to_owned(),
+            is_ours: false,
+            ..waiting()
+        };
+        facts.running.insert("shared_buffers".to_owned(), running);
+    });
+    insta::assert_snapshot!(back.plan(), @"nothing to do");
+    let asked = pending(
+        World::new(0)
+            .healthy()
+            .parameter("Shared_Buffers", "128 MB")
+            .accepted()
+            .refresh(),
+        "master",
+    );
+    insta::assert_snapshot!(asked.plan(), @"nothing to do");
+    let other = pending(
+        World::new(0)
+            .healthy()
+            .parameter("shared_buffers", "0x8000")
+            .accepted()
+            .refresh(),
+        "master",
+    );
+    assert!(
+        other
+            .plan()
+            .starts_with("master: stop container (60 s grace), because shared_buffers changed")
+    );
+}
+
+#[test]
+fn nothing_is_restarted_for_an_administrators_own_parameter() {
+    let theirs = pending(World::new(1).healthy(), "master").facts("master", |facts| {
+        facts.auto_conf.insert("shared_buffers".to_owned(), "900GB".to_owned());
+    });
+    insta::assert_snapshot!(theirs.plan(), @"nothing to do");
 }
 
 #[test]
@@ -109,11 +168,9 @@ fn a_replica_restarts_with_lower_limits_only_when_it_has_replayed_the_primarys()
         facts.replay_paused = true;
     });
     // PostgreSQL itself has paused the replay of a standby with too small limits: it will never catch up as it is.
-    assert!(
-        raises
-            .plan()
-            .contains("replica-1: stop container (60 s grace), because shared_buffers changed")
-    );
+    assert!(raises.plan().contains(
+        "because PostgreSQL itself has paused its replay, because max_connections is 50 here and 100 on the"
+    ));
     insta::assert_snapshot!(world.facts("replica-1", |facts| facts.lsn = Lsn(0x510)).plan(), @r"
     replica-1: stop container (60 s grace), because shared_buffers changed
     replica-1: disconnect from network pg-svc, because it gets its names when it streams

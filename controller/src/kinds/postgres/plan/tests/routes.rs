@@ -106,10 +106,13 @@ fn a_replica_that_lags_comes_at_one_limit_and_goes_at_another() {
         world.facts("master", |facts| facts.lsn = Lsn(HERE.0 + limit + bytes))
     };
     insta::assert_snapshot!(behind(0).plan(), @"nothing to do");
-    insta::assert_snapshot!(nameless(behind(1), "replica-1").plan(), @"nothing to do");
+    insta::assert_snapshot!(nameless(behind(1), "replica-1").plan(), @"replica-1: waiting, it streams, and is 64.0 MiB behind");
     let limit = World::new(1).cluster.max_lag_bytes;
-    insta::assert_snapshot!(behind(limit).plan(), @"nothing to do");
-    insta::assert_snapshot!(behind(limit + 1).plan(), @"replica-1: disconnect from network pg-svc, because it is 134217729 bytes behind");
+    insta::assert_snapshot!(behind(limit).plan(), @"replica-1: waiting, it streams, and is 128.0 MiB behind");
+    insta::assert_snapshot!(behind(limit + 1).plan(), @r"
+    replica-1: disconnect from network pg-svc, because it is 134217729 bytes behind
+    replica-1: waiting, it streams, and is 128.0 MiB behind
+    ");
 }
 
 #[test]
@@ -134,12 +137,16 @@ fn nobody_loses_a_name_while_the_primary_is_down() {
 
 #[test]
 fn a_primary_has_its_name_before_it_starts_and_a_replica_none() {
-    insta::assert_snapshot!(World::new(0).healthy().remove("master").plan(), @r"
-    master: create container pg-master, because it is missing
+    let created = World::new(0).healthy().stop("master").container("master", |c| {
+        c.state = RunState::Created;
+        c.aliases.clear();
+        c.networks.remove("pg-svc");
+    });
+    insta::assert_snapshot!(created.plan(), @r"
     master: connect to network pg-svc as pg-r, pg-rw, because it is the primary
     master: deliver pg_hba.conf, postgresql.conf, role, slot, source, start, pgpass, because its role is decided before PostgreSQL starts: primary
     master: remember that master is being started, because a start that leads nowhere is not repeated at once
-    master: start container, because it was just created
+    master: start container, because it was created and never started
     ");
     let stopped = named(World::new(0).healthy().stop("master"), "master", &["pg-ro", "pg-r"]);
     insta::assert_snapshot!(stopped.plan(), @r"

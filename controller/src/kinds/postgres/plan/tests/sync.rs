@@ -9,7 +9,7 @@ use crate::kinds::postgres::plan::sync;
 use crate::kinds::postgres::quorum::SyncSet;
 use crate::model::Lsn;
 use crate::model::plan::Op;
-use crate::model::postgres::{Down, SqlOp};
+use crate::model::postgres::{Down, Running, SqlOp};
 
 pub fn set(number: u32, voters: &[&str]) -> SyncSet {
     SyncSet {
@@ -162,7 +162,15 @@ fn preferred_commits_wait_for_those_that_are_left_in_the_end_for_none() {
 fn a_replica_leaves_before_it_is_restarted() {
     let due = |world: World| {
         world.facts("replica-1", |facts| {
-            facts.pending_restart = vec!["shared_buffers".to_owned()]
+            facts.running.insert(
+                "shared_buffers".to_owned(),
+                Running {
+                    context: "postmaster".to_owned(),
+                    is_ours: true,
+                    is_pending: true,
+                    ..Running::default()
+                },
+            );
         })
     };
     insta::assert_snapshot!(due(two()).plan(), @r"

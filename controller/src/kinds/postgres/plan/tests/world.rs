@@ -79,6 +79,7 @@ impl World {
             self = self.add(member);
         }
         self.memory.floor = floor();
+        self.memory.slots_of = members.iter().cloned().collect();
         self.memory.high_water = Some((1, HERE));
         self.observed.high_water = Some((1, HERE));
         self.refresh()
@@ -110,7 +111,10 @@ impl World {
             role: Seen::default(),
             damage: None,
             log: String::new(),
-            process: Seen::default(),
+            sign: None,
+            log_unreadable: None,
+            settings: None,
+            tablespaces: Seen::Known(BTreeMap::new()),
         };
         self.observed.members.insert(member.to_owned(), answered);
         self
@@ -333,6 +337,7 @@ impl World {
             observed: &self.observed,
             memory: &self.memory,
             now: self.now,
+            is_declared: true,
         }
     }
 

@@ -3,14 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::memory::Change;
-use super::view::View;
-use crate::model::container::Namesake;
+use crate::model::container::{Namesake, Objects};
 use crate::model::plan::{Action, EngineOp, Plan};
 
 /// Removes the networks that are one too many. `false` while that is under way: nothing goes by their name before.
-pub fn settle(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
-    let all = &view.observed.objects.namesakes;
+pub fn settle<C>(objects: &Objects, plan: &mut Plan<C>) -> bool {
+    let all = &objects.namesakes;
     let names: BTreeSet<&str> = all.iter().map(|one| one.name.as_str()).collect();
     let mut is_settled = true;
     for name in names {
@@ -32,7 +30,7 @@ pub fn settle(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
     is_settled
 }
 
-fn ask(name: &str, used: &[&Namesake], plan: &mut Plan<Change>) {
+fn ask<C>(name: &str, used: &[&Namesake], plan: &mut Plan<C>) {
     let described: Vec<String> = used
         .iter()
         .map(|one| format!("{} ({})", one.id, one.guests.join(", ")))
