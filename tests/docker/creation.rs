@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::world::{World, docker, replace};
+use crate::world::{World, docker, docker_output, replace};
 
 /// Puts a script into the folder beside the manifest.
 fn script(world: &World, name: &str, text: &str) {
@@ -38,6 +38,7 @@ fn a_cluster_is_made_as_its_manifest_and_its_scripts_say_and_not_otherwise_after
     script(&world, "30.sh", &by_shell);
     script(&world, "40.sql", "select nothing from nowhere;");
     world.spec["initScripts"] = json!("init");
+    world.spec["network"] = json!({"subnet": "10.213.64.0/28", "serviceSubnet": "10.213.64.16/28"});
     world.spec["initdb"] = json!({"localeProvider": "icu", "icuLocale": "de-DE", "dataChecksums": false});
     world.spec["databases"] = json!([
         {"name": "shop", "extensions": [{"name": "hstore", "schema": "tools", "version": 1.7}]},
@@ -76,6 +77,29 @@ fn a_cluster_is_made_as_its_manifest_and_its_scripts_say_and_not_otherwise_after
     assert_eq!(at(&world), "1.7|tools");
     let beside = "select string_agg(extname, ' ' order by extname) from pg_extension where extname <> 'plpgsql'";
     assert_eq!(world.sql("master", "desk", beside), "cube earthdistance pg_trgm");
+
+    let shown = |format: &str| docker(&["inspect", "-f", format, &world.container("replica-1")]);
+    assert!(
+        shown("{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}")
+            .matches("10.213.64.")
+            .count()
+            == 2
+    );
+    // What the engine keeps for ever where nobody says otherwise.
+    if docker(&["info", "-f", "{{.LoggingDriver}}"]) == "json-file" {
+        assert_eq!(
+            shown("{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Config}}"),
+            "json-file map[max-file:5 max-size:10m]"
+        );
+    }
+    world.edit(|spec| spec["logging"] = json!({"driver": "local", "options": {"max-size": "5m"}}));
+    world.until("its output goes where the manifest says", |w| {
+        let logging = "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Config}}";
+        let of = |member: &str| docker_output(&["inspect", "-f", logging, &w.container(member)]).out;
+        let is_as_wanted = |member: &&str| of(member).trim() == "local map[max-size:5m]";
+        ["master", "replica-1"].iter().all(is_as_wanted)
+    });
+    world.wait_ready();
 
     world.edit(|spec| {
         spec["databases"][0]["extensions"][0] = json!({"name": "hstore", "schema": "other", "version": "1.8"});

@@ -1,7 +1,8 @@
 //! What has to stand before a container can: its network, its image, a free name and free ports.
 
 use crate::model::Seen;
-use crate::model::container::{ImageFacts, NamedSpec, Objects};
+use crate::model::container::{ImageFacts, NamedObserved, NamedSpec, Objects};
+use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Plan};
 
 /// What a container wants for itself alone.
@@ -22,7 +23,8 @@ pub struct Claim<'a> {
 /// Makes a network. `false` while it is not there.
 pub fn network<C>(objects: &Objects, wanted: NamedSpec, owner: &str, plan: &mut Plan<C>) -> bool {
     let name = wanted.name.clone();
-    if objects.networks.iter().any(|n| n.name == name) {
+    if let Some(found) = objects.networks.iter().find(|n| n.name == name) {
+        other_subnet(found, &wanted, owner, plan);
         return true;
     }
     if objects.foreign_networks.contains(&name) {
@@ -38,6 +40,28 @@ pub fn network<C>(objects: &Objects, wanted: NamedSpec, owner: &str, plan: &mut 
     }
     plan.step(Action::engine(&name, EngineOp::CreateNetwork(wanted), "it is missing"));
     false
+}
+
+/// Says that a network has another subnet than is wanted: one that is in use cannot be changed.
+pub fn other_subnet<C>(found: &NamedObserved, wanted: &NamedSpec, owner: &str, plan: &mut Plan<C>) {
+    let Some(subnet) = wanted.labels.get(labels::SUBNET) else {
+        return;
+    };
+    let has = found.labels.get(labels::SUBNET);
+    if has == Some(subnet) {
+        return;
+    }
+    let name = &found.name;
+    let has = has.map_or("one that the engine chose", String::as_str);
+    plan.block(
+        name,
+        "OtherSubnet",
+        format!(
+            "the network has another subnet ({has}) than the manifest asks for ({subnet}), and cannot be changed while \
+             containers are on it. To have it made anew, pause the {owner}, remove its containers (`docker rm -f`; the volumes \
+             stay) and the network (`docker network rm {name}`), and resume it; or take the subnet out of the manifest"
+        ),
+    );
 }
 
 /// An image, or the step or note that leads to it, said once however many need it.

@@ -11,5 +11,5 @@ mod piece;
 #[cfg(test)]
 mod tests;
 
-pub use ground::{Claim, image, is_free, network};
+pub use ground::{Claim, image, is_free, network, other_subnet};
 pub use piece::{Piece, Pulls, Sight, Stage, clear, keep, stage, was_short_lived};

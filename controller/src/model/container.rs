@@ -92,6 +92,18 @@ pub struct ContainerSpec {
     pub health: Option<HealthSpec>,
     /// CPU and memory.
     pub limits: Limits,
+    /// Where its output goes; none for the engine's own driver, bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<LogSpec>,
+}
+
+/// Where a container's output goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpec {
+    /// The engine's log driver; empty for the engine's own.
+    pub driver: String,
+    /// The driver's options.
+    pub options: BTreeMap<String, String>,
 }
 
 impl ContainerSpec {

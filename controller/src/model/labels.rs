@@ -19,6 +19,9 @@ pub const GENERATION: &str = "dev.reconciler.generation";
 pub const POSTGRES_MAJOR: &str = "dev.reconciler.postgres-major";
 /// The number of a claim; only the volume that is a resource's claim carries it.
 pub const CLAIM: &str = "dev.reconciler.claim";
+/// The subnet that a network was made with, where a manifest names one.
+pub const SUBNET: &str = "dev.reconciler.subnet";
+
 /// The labels of an object of a resource: the users' own, and ours.
 pub fn of(
     (kind, name, uid): (&str, &str, &str),
@@ -29,6 +32,12 @@ pub fn of(
     let ours = ours.into_iter().chain(member.map(|member| (MEMBER, member)));
     let mut labels = users.clone();
     labels.extend(ours.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    labels
+}
+
+/// The labels of a network, with its subnet if one is wanted.
+pub fn with_subnet(mut labels: BTreeMap<String, String>, subnet: Option<String>) -> BTreeMap<String, String> {
+    labels.extend(subnet.map(|subnet| (SUBNET.to_owned(), subnet)));
     labels
 }
 

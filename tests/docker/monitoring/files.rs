@@ -59,6 +59,31 @@ fn a_rule_that_is_wrong_is_refused_with_its_line_and_the_old_one_stays() {
 }
 
 #[test]
+fn queries_are_asked_in_the_users_databases_and_what_is_the_servers_once() {
+    let mut station = Station::new("spread", 0);
+    let each = "shop_size:\n  query: select current_database() as datname, 7 as number\n  metrics:\n  - datname: {usage: LABEL, \
+                description: x}\n  - number: {usage: GAUGE, description: x}\n";
+    station.put("asked/each.yml", each);
+    station.put(
+        "asked/once.yml",
+        "shop_answer:\n  master: true\n  query: select 42 as number\n  metrics:\n  - number: {usage: GAUGE, description: x}\n",
+    );
+    station.spec["exporters"]["postgres"]["queries"] = json!("asked");
+    station.spec["exporters"]["postgres"]["databases"] = json!(["app", "nowhere"]);
+    station.world.spec["databases"] = json!([{"name": "app"}, {"name": "other"}]);
+    station.start();
+    let of = |s: &Station, database: &str| s.query(&format!("shop_size_number{{datname=\"{database}\"}}")).len();
+    station.until("it is asked in each of them", |s| {
+        of(s, "postgres") == 1 && of(s, "app") == 1
+    });
+    assert_eq!(of(&station, "other"), 0);
+    for once in ["shop_answer_number", "reconciler_pg_server_in_recovery"] {
+        assert_eq!(station.query(once).len(), 1, "{once}");
+    }
+    assert_eq!(station.query("pg_exporter_last_scrape_error == 1").len(), 0);
+}
+
+#[test]
 fn queries_of_the_users_own_are_asked() {
     let mut station = Station::new("queries", 0);
     let query =

@@ -4,16 +4,21 @@
 use std::collections::BTreeMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
-    NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Ipam, IpamConfig, Mount,
+    MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
-use super::{Docker, WORK, convert, mounted, observe};
+use super::{Docker, LOOK, WORK, convert, mounted, observe};
 use crate::host::{FailureKind, HostError};
 use crate::model::container::{ContainerSpec, HealthSpec, NamedSpec, PortSpec};
 use crate::model::labels;
 
+/// The log driver that has no bound of its own.
+const UNBOUNDED: &str = "json-file";
+/// What bounds it.
+const BOUND: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "5")];
 /// Longest host name that the kernel takes; a longer one would keep the container from starting.
 const MAX_HOST_NAME: usize = 63;
 
@@ -30,6 +35,7 @@ pub(super) async fn network(docker: &Docker, spec: &NamedSpec) -> Result<(), Hos
             name: spec.name.clone(),
             driver: Some("bridge".to_owned()),
             labels: Some(spec.labels.clone().into_iter().collect()),
+            ipam: spec.labels.get(labels::SUBNET).map(ipam),
             ..NetworkCreateRequest::default()
         };
         let _turn = docker.network_turn.lock().await;
@@ -65,9 +71,10 @@ pub(super) async fn container(docker: &Docker, spec: &ContainerSpec) -> Result<(
         check_volume(docker, spec, &volume.name, &what).await?;
     }
     mounted::check_create(docker, &what, spec).await?;
+    let logging = log_config(docker, &what, spec).await?;
     let request = async |engine: bollard::Docker| {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        engine.create_container(Some(options), body(spec)).await
+        engine.create_container(Some(options), body(spec, logging)).await
     };
     let Err(error) = docker.call(&what, WORK, request).await else {
         return Ok(());
@@ -116,7 +123,44 @@ fn is_ours(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>) 
     wanted.get(labels::UID) == found.get(labels::UID)
 }
 
-fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+fn ipam(subnet: &String) -> Ipam {
+    let config = IpamConfig {
+        subnet: Some(subnet.clone()),
+        ..IpamConfig::default()
+    };
+    Ipam {
+        config: Some(vec![config]),
+        ..Ipam::default()
+    }
+}
+
+/// Where a container's output goes. `json-file`, the engine's own driver unless somebody changed that, keeps everything for
+/// ever, until the disk is full.
+async fn log_config(
+    docker: &Docker,
+    what: &str,
+    spec: &ContainerSpec,
+) -> Result<Option<HostConfigLogConfig>, HostError> {
+    if let Some(logging) = &spec.logging {
+        return Ok(Some(HostConfigLogConfig {
+            typ: Some(logging.driver.clone()),
+            config: Some(logging.options.clone().into_iter().collect()),
+        }));
+    }
+    let info = docker.call(what, LOOK, async |engine| engine.info().await).await?;
+    let driver = info.logging_driver.filter(|driver| driver == UNBOUNDED);
+    Ok(driver.map(|driver| HostConfigLogConfig {
+        typ: Some(driver),
+        config: Some(
+            BOUND
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        ),
+    }))
+}
+
+fn body(spec: &ContainerSpec, logging: Option<HostConfigLogConfig>) -> ContainerCreateBody {
     let mut labels = spec.labels.clone();
     labels.insert(labels::SPEC_HASH.to_owned(), spec.hash());
     let endpoint = EndpointSettings {
@@ -136,7 +180,10 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         healthcheck: spec.health.as_ref().map(health),
         stop_signal: Some(spec.stop_signal.clone()),
         stop_timeout: Some(spec.stop_grace_secs),
-        host_config: Some(host_config(spec)),
+        host_config: Some(HostConfig {
+            log_config: logging,
+            ..host_config(spec)
+        }),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some([(spec.network.clone(), endpoint)].into_iter().collect()),
         }),
@@ -221,7 +268,7 @@ mod tests {
     #[test]
     fn a_spec_becomes_the_body_of_a_create_call() {
         let spec = fixture::container_spec("unit");
-        let value = serde_json::to_value(body(&spec)).unwrap();
+        let value = serde_json::to_value(body(&spec, None)).unwrap();
         assert_eq!(value["Cmd"], serde_json::json!([]));
         assert_eq!(value["Healthcheck"]["Interval"], 1_000_000_000_i64);
         assert_eq!(value["Labels"][labels::SPEC_HASH], spec.hash());

@@ -72,6 +72,7 @@ pub(super) fn container_spec(name: &str) -> ContainerSpec {
             nano_cpus: 500_000_000,
             memory_bytes: 256 << 20,
         },
+        logging: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::fixture::{Fixed, NAME, SOUND, UNSOUND, ask, config_check, container_spec, delivery, marks, named};
-use super::{Docker, EngineEvent, Exec, READY, announce};
+use super::{Docker, EngineEvent, Exec, READY, announce, observe};
 use crate::host::{EngineRead, EngineWrite, FailureKind, HostError};
 use crate::model::container::{Health, Limits, RunState};
 use crate::model::plan::EngineOp;
@@ -66,6 +66,11 @@ impl Story {
             self.op(EngineOp::CreateContainer(Box::new(container_spec(NAME))))
                 .await
                 .unwrap();
+        }
+        let made = observe::inspect(&self.docker, NAME).await.unwrap().unwrap();
+        let logging = made.host_config.and_then(|host| host.log_config).unwrap_or_default();
+        if logging.typ.as_deref() == Some("json-file") {
+            assert_eq!(logging.config.unwrap_or_default()["max-size"], "10m");
         }
         let mut other = container_spec(NAME);
         other.stop_signal = "SIGTERM".to_owned();

@@ -13,7 +13,9 @@ use crate::converge::Piece;
 use crate::converge::files::marked;
 use crate::kinds::password;
 use crate::kinds::peers::FaceMember;
+use crate::kinds::postgres::spec::Logging;
 use crate::model::container::{ContainerSpec, Escape, FileSpec, Limits, NamedSpec, Placeholder, PortSpec, short_hash};
+use crate::model::labels;
 use crate::model::plan::Delivery;
 
 /// The user that all of it runs as: `nobody` in the images.
@@ -27,9 +29,10 @@ pub const GRACE_SECS: i64 = 10;
 
 /// The network on which Prometheus reaches everything.
 pub fn network(monitor: &Monitor) -> NamedSpec {
+    let subnet = monitor.spec.network.as_ref().and_then(|network| network.subnet.clone());
     NamedSpec {
         name: monitor.network_name(),
-        labels: monitor.labels(None),
+        labels: labels::with_subnet(monitor.labels(None), subnet),
     }
 }
 
@@ -231,7 +234,7 @@ fn postgres_exporter(view: &View<'_>, cluster: &str, network: &str, member: &Fac
     let spec = &view.monitor.spec.exporters.postgres;
     let name = Monitor::exporter(cluster, &member.name);
     let password = format!("{}/password", conf::DIRECTORY);
-    let env = [
+    let mut env = vec![
         (
             "DATA_SOURCE_URI",
             format!("{}:{}/postgres?sslmode=disable", member.container, member.port),
@@ -239,6 +242,10 @@ fn postgres_exporter(view: &View<'_>, cluster: &str, network: &str, member: &Fac
         ("DATA_SOURCE_USER", ROLE.to_owned()),
         ("DATA_SOURCE_PASS_FILE", password),
     ];
+    if !spec.databases.is_empty() {
+        env.push(("PG_EXPORTER_AUTO_DISCOVER_DATABASES", "true".to_owned()));
+        env.push(("PG_EXPORTER_INCLUDE_DATABASES", spec.databases.join(",")));
+    }
     let port = view
         .memory
         .ports
@@ -253,7 +260,8 @@ fn postgres_exporter(view: &View<'_>, cluster: &str, network: &str, member: &Fac
         env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         ..container(view, &name, &spec.image, view.monitor.limits("postgres"), port)
     };
-    let queries = marked("queries.yml", &queries::merged(&userfiles::queries_in_force(view)));
+    let users = userfiles::queries_in_force(view);
+    let queries = marked("queries.yml", &queries::merged(&users, !spec.databases.is_empty()));
     let secret = Placeholder {
         token: "{password}".to_owned(),
         secret: Monitor::password(cluster),
@@ -356,6 +364,7 @@ fn container(view: &View<'_>, member: &str, image: &str, limits: Limits, port: O
         stop_grace_secs: GRACE_SECS,
         health: None,
         limits,
+        logging: monitor.spec.logging.as_ref().map(Logging::spec),
     }
 }
 

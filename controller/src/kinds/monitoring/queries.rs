@@ -178,8 +178,13 @@ pub fn defines(text: &str) -> Vec<String> {
     }
 }
 
-/// Ours and the users' in one text.
-pub fn merged(files: &BTreeMap<&str, &str>) -> String {
+/// Ours and the users' in one text. Where the users' are asked in several databases, ours are not: they are about the server,
+/// and two equal answers fail the whole scrape.
+pub fn merged(files: &BTreeMap<&str, &str>, are_spread: bool) -> String {
+    let ours = match are_spread {
+        true => once_a_server(OURS),
+        false => OURS.to_owned(),
+    };
     let mut all = serde_json::Map::new();
     for text in files.values() {
         if let Ok(Value::Object(queries)) = serde_yaml::from_str(text) {
@@ -187,17 +192,27 @@ pub fn merged(files: &BTreeMap<&str, &str>) -> String {
         }
     }
     if all.is_empty() {
-        return OURS.to_owned();
+        return ours;
     }
     let users = serde_yaml::to_string(&Value::Object(all)).unwrap_or_default();
-    format!("{OURS}\n# From the manifest's folder.\n{users}")
+    format!("{ours}\n# From the manifest's folder.\n{users}")
+}
+
+/// Queries that are asked in the first database only (postgres_exporter's `master`).
+fn once_a_server(queries: &str) -> String {
+    let begins = |line: &str| line.ends_with(':') && !line.starts_with([' ', '#']);
+    let lines = queries.lines().map(|line| match begins(line) {
+        true => format!("{line}\n  master: true\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{blamed, complaint, refused_in, source_of};
+    use super::{OURS, Value, blamed, complaint, merged, refused_in, source_of};
 
     const SHOP: &str = "shop_a:\n  query: select 1 as n\n  metrics:\n  - n: {usage: GAUGE, description: d}\n";
 
@@ -224,6 +239,20 @@ mod tests {
             complaint(&SHOP.replace("shop_a", "pg_database").replace("- n:", "- tables:")),
             None
         );
+    }
+
+    #[test]
+    fn only_the_users_queries_are_asked_in_every_database() {
+        let files = BTreeMap::from([("a.yml", SHOP)]);
+        assert!(merged(&files, false).starts_with(OURS));
+        let Ok(Value::Object(all)) = serde_yaml::from_str::<Value>(&merged(&files, true)) else {
+            panic!("a map of queries");
+        };
+        assert!(all.len() > 5);
+        for (name, query) in all {
+            let is_once = query.get("master") == Some(&Value::Bool(true));
+            assert_eq!(is_once, name != "shop_a", "{name}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kinds::postgres::spec::{PasswordFrom, PullPolicy};
+use crate::kinds::postgres::spec::{Logging, PasswordFrom, PullPolicy};
 
 mod grafana;
 
@@ -42,9 +42,25 @@ pub struct Monitoring {
     /// Where people look; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grafana: Option<Grafana>,
+    /// The network on which Prometheus reaches everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// Where the containers' output goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
     /// Labels for containers, volumes and the network, beside our own.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+/// The network on which Prometheus reaches everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Network {
+    /// Its subnet, IPv4; the engine chooses one without it. It is used when the network is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["10.77.2.0/24"]))]
+    pub subnet: Option<String>,
 }
 
 /// The server that collects, keeps and judges.
@@ -104,6 +120,11 @@ pub struct PostgresExporter {
     /// A folder with queries of your own (`*.yml`, `*.yaml`), in postgres_exporter's format, relative to the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queries: Option<String>,
+    /// Databases that those queries are asked in, beside `postgres`; a query with `master: true` is asked there alone. Label the
+    /// rows with `current_database()`: two equal ones fail the whole scrape. A database that a cluster does not have is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["shop"]]))]
+    pub databases: Vec<String>,
     /// Ports on the host, by cluster and member. Without an entry the first cluster's first member gets 9190, its replicas 9188,
     /// 9189, 9191 and so on, and further clusters what is free from there; each keeps what it got.
     #[serde(default)]

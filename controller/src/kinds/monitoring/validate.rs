@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::rules;
 use super::spec::Monitoring;
+use crate::kinds::postgres::spec::subnet_problem;
 use crate::kinds::problems::{key, password, problem};
 use crate::manifest::load::{PathPart, Problem};
 use crate::manifest::quantity::parse_duration;
@@ -22,6 +23,11 @@ pub fn validate(_name: &str, spec: &Value) -> Vec<Problem> {
     servers(&spec, &mut found);
     alerts(&spec, &mut found);
     grafana(&spec, &mut found);
+    databases(&spec, &mut found);
+    let subnet = spec.network.as_ref().and_then(|network| network.subnet.as_ref());
+    // Prometheus, Alertmanager, Grafana, and an exporter per member of whatever is selected.
+    let why = subnet.and_then(|subnet| subnet_problem(subnet, 4));
+    found.extend(why.map(|why| problem(&[key("network"), key("subnet")], why)));
     for label in spec.labels.keys().filter(|label| label.starts_with(labels::PREFIX)) {
         let why = format!("labels that begin with `{}` are the agent's own", labels::PREFIX);
         found.push(problem(&[key("labels"), key(label)], why).on_key());
@@ -37,6 +43,27 @@ fn interval(spec: &Monitoring, found: &mut Vec<Problem>) {
     if interval.is_ok_and(|interval| interval.as_secs() > LONGEST_INTERVAL_SECS) {
         let why = "alerts wait for four looks, and would come after more than 40 minutes; 10m is the longest";
         found.push(problem(&[key("prometheus"), key("scrapeInterval")], why));
+    }
+}
+
+/// The exporter takes them as one text with commas.
+fn databases(spec: &Monitoring, found: &mut Vec<Problem>) {
+    let exporters = &spec.exporters.postgres;
+    let path = |at: Option<usize>| {
+        let field = [key("exporters"), key("postgres"), key("databases")];
+        field.into_iter().chain(at.map(PathPart::Index)).collect::<Vec<_>>()
+    };
+    for (at, name) in exporters.databases.iter().enumerate() {
+        if name.is_empty() || name.contains(',') || name.trim() != name {
+            found.push(problem(
+                &path(Some(at)),
+                "the exporter takes no database of such a name",
+            ));
+        }
+    }
+    if !exporters.databases.is_empty() && exporters.queries.is_none() {
+        let why = "only queries of your own are asked in them, and `queries` names none";
+        found.push(problem(&path(None), why).on_key());
     }
 }
 

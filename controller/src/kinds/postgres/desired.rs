@@ -6,6 +6,7 @@ use super::cluster::Cluster;
 use super::conf::{self, Following, Frame};
 use super::creation;
 use super::memory::Settings;
+use super::spec::Logging;
 use crate::converge::files::marked;
 use crate::model::container::{
     ContainerSpec, Escape, FileSpec, HealthSpec, ImageFacts, NamedSpec, Placeholder, PortSpec, SourceSpec, short_hash,
@@ -84,17 +85,24 @@ pub fn volume(cluster: &Cluster, member: &str, generation: u32, image: &ImageFac
 
 /// The network of the cluster.
 pub fn network(cluster: &Cluster) -> NamedSpec {
+    let subnet = cluster
+        .spec
+        .network
+        .as_ref()
+        .and_then(|networks| networks.subnet.clone());
     NamedSpec {
         name: cluster.network_name(),
-        labels: cluster.labels(None),
+        labels: labels::with_subnet(cluster.labels(None), subnet),
     }
 }
 
 /// The network that applications attach to.
 pub fn service_network(cluster: &Cluster) -> NamedSpec {
+    let networks = cluster.spec.network.as_ref();
+    let subnet = networks.and_then(|networks| networks.service_subnet.clone());
     NamedSpec {
         name: cluster.service_network_name(),
-        labels: cluster.labels(None),
+        labels: labels::with_subnet(cluster.labels(None), subnet),
     }
 }
 
@@ -132,6 +140,7 @@ pub fn container(cluster: &Cluster, member: &str, generation: u32, image: &Image
             retries: cluster.spec.health.retries,
         }),
         limits: cluster.limits.clone(),
+        logging: cluster.spec.logging.as_ref().map(Logging::spec),
     }
 }
 

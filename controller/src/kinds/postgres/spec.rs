@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 mod creation;
 mod failover;
+mod host;
 mod replication;
 mod storage;
 
 pub use creation::{ExactExtension, Extension, Initdb, LocaleProvider};
 pub use failover::{Failover, FailoverMode};
+pub use host::{Logging, Networks, subnet_problem};
 pub use replication::{Durability, Replication, ReplicationMode};
 pub use storage::{OnScaleDown, Quarantine, ReseedMethod, Storage};
 
@@ -87,6 +89,12 @@ pub struct PostgresCluster {
     /// When a member whose server no longer answers is restarted.
     #[serde(default)]
     pub health: HealthCheck,
+    /// The networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Networks>,
+    /// Where the members' output goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
     /// Labels for containers, volumes and the network, beside our own.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

@@ -8,7 +8,7 @@ use super::capacity;
 use super::conf::{self, value};
 use super::creation;
 use super::plan::routes::ROUTES;
-use super::spec::{LocaleProvider, PostgresCluster, ReplicationMode, Role, Scalar};
+use super::spec::{LocaleProvider, PostgresCluster, ReplicationMode, Role, Scalar, subnet_problem};
 use super::versions;
 use crate::kinds::problems::{key, password, problem};
 use crate::manifest::load::{PathPart, Problem};
@@ -30,6 +30,7 @@ pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
     limits(&spec.parameters, spec.replicas, &mut found);
     replication(&spec, &mut found);
     hba(&spec.hba, &mut found);
+    networks(&spec, &mut found);
     roles(&spec, &mut found);
     databases(&spec, &mut found);
     if let Some(superuser) = &spec.superuser {
@@ -122,6 +123,25 @@ fn ports(spec: &PostgresCluster, found: &mut Vec<Problem>) {
             let why = format!("{} and {} would both have port {port}", members[*other], members[*at]);
             found.push(problem(&[key("ports")], why).on_key());
         }
+    }
+}
+
+fn networks(spec: &PostgresCluster, found: &mut Vec<Problem>) {
+    let Some(networks) = &spec.network else {
+        return;
+    };
+    for (field, subnet) in [
+        ("subnet", &networks.subnet),
+        ("serviceSubnet", &networks.service_subnet),
+    ] {
+        let why = subnet
+            .as_ref()
+            .and_then(|subnet| subnet_problem(subnet, spec.replicas + 1));
+        found.extend(why.map(|why| problem(&[key("network"), key(field)], why)));
+    }
+    if networks.subnet.is_some() && networks.subnet == networks.service_subnet {
+        let why = "the two networks cannot have one subnet";
+        found.push(problem(&[key("network"), key("serviceSubnet")], why));
     }
 }
 

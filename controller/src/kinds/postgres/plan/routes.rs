@@ -14,6 +14,7 @@ use super::super::observe;
 use super::history;
 use super::life;
 use super::view::{Step, View};
+use crate::converge;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::labels;
 use crate::model::plan::{Action, EngineOp, Op, Plan};
@@ -38,7 +39,9 @@ const LEAVES_AT_LAG: u64 = 2;
 /// Makes the service network. `false` while there is none.
 pub fn lay(view: &View<'_>, plan: &mut Plan<Change>) -> bool {
     let wanted = desired::service_network(view.cluster);
-    if stands(view) {
+    let networks = &view.observed.objects.networks;
+    if let Some(found) = networks.iter().find(|network| network.name == wanted.name) {
+        converge::other_subnet(found, &wanted, "cluster", plan);
         return true;
     }
     if view.observed.objects.foreign_networks.contains(&wanted.name) {

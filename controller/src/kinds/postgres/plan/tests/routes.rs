@@ -1,5 +1,7 @@
 //! Role names follow the roles, on a network of their own.
 
+use super::super::super::desired;
+use super::parts::seen;
 use super::world::{HERE, World};
 use crate::kinds::postgres::memory::Change;
 use crate::kinds::postgres::observe;
@@ -54,6 +56,24 @@ fn a_foreign_network_costs_the_names_and_nothing_else() {
     master: start container, because it was killed (exit code 137)
     pg-svc: blocked, a network named pg-svc exists and does not belong to this cluster; it is left alone, and the cluster runs without role names. Remove it (`docker network rm pg-svc`) or rename the cluster
     ");
+}
+
+#[test]
+fn a_network_in_use_keeps_its_subnet_and_the_manifest_is_told_so() {
+    let world = World::new(1).healthy().edit(|spec| {
+        spec.network = serde_json::from_value(serde_json::json!({"serviceSubnet": "10.77.1.0/24"})).expect("networks");
+    });
+    let plan = world.plan();
+    assert!(
+        plan.contains("pg-svc: blocked, the network has another subnet (one that the engine chose) than the manifest asks for (10.77.1.0/24)"),
+        "{plan}"
+    );
+    let mut made = world;
+    made.observed.objects.networks = vec![
+        seen(desired::network(&made.cluster)),
+        seen(desired::service_network(&made.cluster)),
+    ];
+    assert_eq!(made.plan().trim(), "nothing to do");
 }
 
 #[test]
