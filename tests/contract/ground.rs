@@ -272,6 +272,7 @@ impl<H: Host> Ground<H> {
             },
             password: Some(self.cluster.replicator_password()),
             grant: Vec::new(),
+            never_expires: false,
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Accident {
     Hung,
     /// Too busy to answer for a while.
     Slow,
+    /// Answers everybody who logs in with an error for a while.
+    Full,
     /// Far behind for as long as its server lives.
     Lagging,
     /// Files of its data directory are gone.
@@ -192,12 +194,8 @@ impl World {
                 let until = self.now + self.rng.between((1_000, longest));
                 self.slow_down(at, until);
             }
-            Accident::Lagging => {
-                let lag = self.rng.between((500, 20_000));
-                if let Some(server) = self.containers[at].up_mut() {
-                    server.replay_lag = lag;
-                }
-            }
+            Accident::Full => self.fill_up(at),
+            Accident::Lagging => self.lag_behind(at),
             Accident::Damaged => self.damage(at),
             Accident::Altered => self.alter_system(at),
             Accident::SlotDropped => self.drop_some_slot(at),
@@ -225,6 +223,20 @@ impl World {
     fn make_foreign_slot(&mut self, at: usize) {
         if self.containers[at].up().is_some() {
             self.create_slot(at, FOREIGN_SLOT);
+        }
+    }
+
+    fn lag_behind(&mut self, at: usize) {
+        let lag = self.rng.between((500, 20_000));
+        if let Some(server) = self.containers[at].up_mut() {
+            server.replay_lag = lag;
+        }
+    }
+
+    fn fill_up(&mut self, at: usize) {
+        let until = self.now + self.rng.between((1_000, 90_000));
+        if let Some(process) = &mut self.containers[at].process {
+            process.errors_until = until;
         }
     }
 

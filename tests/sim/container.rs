@@ -95,6 +95,8 @@ pub struct Process {
     pub kill_at: Option<u64>,
     /// Whether somebody sent it a SIGSTOP.
     pub is_frozen: bool,
+    /// Until when it answers everybody who logs in with an error.
+    pub errors_until: u64,
     /// Whether it waits for itself, for ever.
     pub hangs: bool,
     /// When it was frozen last, or thawed, or started.

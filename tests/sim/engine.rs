@@ -126,6 +126,7 @@ impl World {
                 attributes: known.unwrap_or(RoleAttributes::default()),
                 password: None,
                 grant: Vec::new(),
+                never_expires: false,
             };
             catalog.change(&change, Some(password));
         });

@@ -72,6 +72,7 @@ impl World {
                 attributes: role.attributes,
                 password_fits: wanted.flatten().map(|wanted| wanted == role.password),
                 member_of: role.member_of.clone(),
+                has_expired: false,
             };
             facts.roles.insert(name.clone(), role);
         }

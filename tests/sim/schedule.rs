@@ -13,7 +13,7 @@ use super::stage::{Outcome, Played, Stage, play};
 use super::world::{Pace, World};
 
 /// What befalls members, and how often in comparison.
-const ACCIDENTS: [(u64, Accident); 28] = [
+const ACCIDENTS: [(u64, Accident); 29] = [
     (14, Accident::Killed),
     (4, Accident::OutOfMemory),
     (6, Accident::Crashed),
@@ -28,6 +28,7 @@ const ACCIDENTS: [(u64, Accident); 28] = [
     (4, Accident::Thawed),
     (2, Accident::Hung),
     (6, Accident::Slow),
+    (3, Accident::Full),
     (4, Accident::Lagging),
     (3, Accident::Damaged),
     (4, Accident::Altered),
@@ -350,6 +351,7 @@ fn end_of_faults(stage: &Stage) {
         for at in world.members() {
             if let Some(process) = &mut world.containers[at].process {
                 process.slow_until = 0;
+                process.errors_until = 0;
                 process.server.replay_paused = false;
             }
         }

@@ -31,6 +31,7 @@ impl World {
             until,
             kill_at: None,
             is_frozen: false,
+            errors_until: 0,
             hangs: false,
             turned_at: self.now,
             slow_since: 0,

@@ -82,11 +82,12 @@ impl World {
         let container = &self.containers[at];
         let is_running = container.seen.state == RunState::Running && container.is_awake();
         if let Some(process) = container.process.as_ref().filter(|_| is_running) {
-            let is_slow = process.slow_until > self.now && self.now - process.turned_at > OLD_NEWS;
+            let is_busy = process.slow_until > self.now || process.errors_until > self.now;
+            let is_slow = is_busy && self.now - process.turned_at > OLD_NEWS;
             let serves = matches!(process.phase, Phase::Starting | Phase::Up);
             if is_slow && serves && process.by == By::Agent && self.watch.forced.is_none() {
                 let member = container.member().to_owned();
-                self.violated(&format!("{member} is killed, and is only slow"));
+                self.violated(&format!("{member} is killed, and is only slow or full"));
             }
         }
         self.exit(at, 137, "killed");

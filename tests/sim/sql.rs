@@ -38,6 +38,10 @@ impl World {
         let Some(known) = known else {
             return Err((Down::PasswordUnknown, "its password is not known any more".to_owned()));
         };
+        if process.errors_until > self.now {
+            let why = "it answers, with an error: sorry, too many clients already";
+            return Err((Down::Errors, why.to_owned()));
+        }
         let role = self.catalogs[data.catalog].roles.get("postgres");
         if role.is_none_or(|role| role.password != known) {
             let why = "password authentication failed for user \"postgres\"";
@@ -91,6 +95,35 @@ impl World {
                 }
                 self.load(at);
             }
+            SqlOp::Role(_)
+            | SqlOp::CreateDatabase { .. }
+            | SqlOp::DatabaseOwner { .. }
+            | SqlOp::CreateExtension { .. } => return self.change_contents(at, op),
+            SqlOp::Many(ops) => return self.run_all(target, ops),
+            // Its database for maintenance is always there.
+            SqlOp::OpenDatabase(_) => {}
+            // Its extensions have one version, and are where they are wanted.
+            SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } | SqlOp::TerminateClients => {}
+            SqlOp::EndSenders(pids) => self.end_senders(at, Some(pids)),
+        }
+        Ok(())
+    }
+
+    /// One after the other; what fails keeps no other from being done, unless nobody answers any more.
+    fn run_all(&mut self, target: &SqlTarget, ops: &[SqlOp]) -> Done {
+        let mut outcome = Ok(());
+        for op in ops {
+            match self.run(target, op) {
+                Err(error) if error.kind == FailureKind::Unreachable => return Err(error),
+                done => outcome = outcome.and(done),
+            }
+        }
+        outcome
+    }
+
+    /// Roles, databases and what is in them.
+    fn change_contents(&mut self, at: usize, op: &SqlOp) -> Done {
+        match op {
             SqlOp::Role(change) => {
                 let password = change.password.as_ref();
                 let password = password.map(|secret| match change.create {
@@ -113,9 +146,7 @@ impl World {
                     .or_default()
                     .push(name.clone());
             }),
-            // Its extensions have one version, and are where they are wanted.
-            SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } | SqlOp::TerminateClients => {}
-            SqlOp::EndSenders(pids) => self.end_senders(at, Some(pids)),
+            _ => {}
         }
         Ok(())
     }

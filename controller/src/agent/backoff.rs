@@ -10,6 +10,9 @@ use crate::model::plan::{Note, Plan};
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How long a repair that did not help is left alone at first.
+const REPAIR: Duration = Duration::from_secs(5);
+
 /// So often may the same step succeed without a pause in between: more is a loop that leads nowhere.
 const REPEATS: u32 = 8;
 /// A step that was not taken for this long starts to count anew.
@@ -36,14 +39,24 @@ impl Backoff {
 
     /// A step succeeded. One that does so again and again has no effect, and is slowed down like a failure.
     pub fn succeeded(&mut self, step: &str) {
+        self.repeated(step, REPEATS, FIRST);
+    }
+
+    /// The same of a step that puts right what keeps the agent out. It helps at once or not at all, and its like disturbs
+    /// whoever else logs in.
+    pub fn repaired(&mut self, step: &str) {
+        self.repeated(step, 1, REPAIR);
+    }
+
+    fn repeated(&mut self, step: &str, free: u32, first: Duration) {
         self.failures.remove(step);
         self.reasons.remove(step);
         let now = Instant::now();
         self.repeats
             .retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN.max(LONGEST * 2));
         let (count, last) = self.repeats.entry(step.to_owned()).or_insert((0, now));
-        let pause = FIRST
-            .saturating_mul(1 << count.saturating_sub(REPEATS).min(16))
+        let pause = first
+            .saturating_mul(1 << count.saturating_sub(free).min(16))
             .min(LONGEST);
         *count = if now.duration_since(*last) < FORGOTTEN.max(pause * 2) {
             *count + 1
@@ -51,7 +64,7 @@ impl Backoff {
             1
         };
         *last = now;
-        if *count > REPEATS {
+        if *count > free {
             self.failures.insert(step.to_owned(), (0, now + pause));
         }
     }
@@ -155,6 +168,22 @@ mod tests {
         assert_eq!(backoff.failed("start", "no"), LONGEST);
         backoff.succeeded("start");
         assert!(backoff.pause("start").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repair_that_does_not_help_is_tried_again_only_later() {
+        let mut backoff = Backoff::default();
+        backoff.repaired("reset");
+        assert!(
+            backoff.pause("reset").is_none(),
+            "who disturbs it once more is answered at once"
+        );
+        backoff.repaired("reset");
+        assert!(backoff.pause("reset").is_some_and(|pause| pause >= super::REPAIR));
+        backoff.settled();
+        tokio::time::advance(LONGEST).await;
+        backoff.repaired("reset");
+        assert!(backoff.pause("reset").is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,6 +41,8 @@ pub enum Down {
     PasswordRejected,
     /// Nobody here knows the superuser's password any more.
     PasswordUnknown,
+    /// It answers whoever logs in or asks with an error. It is alive, and may serve others.
+    Errors,
     /// It did not answer in time, or broke off.
     NoAnswer,
 }
@@ -157,6 +159,9 @@ pub struct PgFacts {
     pub tablespaces: BTreeMap<String, String>,
     /// Its databases and their owners.
     pub databases: BTreeMap<String, String>,
+    /// What is wrong with the database `postgres`, which tools connect to that are told of no other.
+    #[serde(default)]
+    pub maintenance: Maintenance,
     /// Extensions by database; only for databases that were looked into in this pass.
     pub extensions: BTreeMap<String, BTreeMap<String, ExtensionFacts>>,
     /// The history of its timeline: for each ancestor, where the next one branched off.
@@ -167,6 +172,18 @@ pub struct PgFacts {
     pub sizes: Option<Sizes>,
     /// How its data was made; only when sizes were asked for.
     pub made: Option<Made>,
+}
+
+/// What is wrong with the database `postgres`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Maintenance {
+    /// Nothing.
+    #[default]
+    Fine,
+    /// Somebody dropped it.
+    Missing,
+    /// It takes no connections.
+    Closed,
 }
 
 /// How data was made.
@@ -280,6 +297,9 @@ pub struct RoleFacts {
     pub password_fits: Option<bool>,
     /// The roles that it is a member of.
     pub member_of: Vec<String>,
+    /// Whether its password was valid until a time that is past.
+    #[serde(default)]
+    pub has_expired: bool,
 }
 
 /// The attributes of a role that are kept as the manifest says.

@@ -231,6 +231,7 @@ impl Realm {
                     attributes: change.attributes,
                     password_fits: Some(true),
                     member_of: change.grant.clone(),
+                    has_expired: false,
                 };
                 self.roles.insert(change.name.clone(), facts);
             }
@@ -241,9 +242,15 @@ impl Realm {
                 self.extensions.entry(database.clone()).or_default().push(name.clone());
             }
             SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } => {}
+            SqlOp::Many(ops) => {
+                for op in ops {
+                    self.sql(container, op)?;
+                }
+            }
             SqlOp::Promote
             | SqlOp::ResumeReplay
             | SqlOp::ResetParameter(_)
+            | SqlOp::OpenDatabase(_)
             | SqlOp::TerminateClients
             | SqlOp::EndSenders(_) => {
                 return None;
@@ -273,6 +280,7 @@ fn superuser() -> RoleFacts {
         },
         password_fits: Some(true),
         member_of: Vec::new(),
+        has_expired: false,
     }
 }
 

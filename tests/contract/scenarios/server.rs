@@ -193,6 +193,7 @@ pub async fn contents_are_made_once<H: Host>(ground: &Ground<H>) {
         },
         password: None,
         grant: Vec::new(),
+        never_expires: false,
     };
     for limit in [5, 7] {
         app.attributes.connection_limit = limit;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Action, Declared, HostError, Inner, Kind, Plan, Reads, State, Writes, news};
 use crate::execute;
-use crate::model::plan::Op;
+use crate::model::plan::{EngineOp, Op};
 
 impl<K: Kind> State<K> {
     /// What ended before this look is seen by it.
@@ -110,7 +110,16 @@ impl<K: Kind, H: Reads + Writes + Debug + 'static> Inner<K, H> {
             state.note("Warning", "Failed", &format!("{action}: {error}"));
             return;
         }
-        state.backoff.succeeded(&step(action));
+        match &action.op {
+            Op::Engine(
+                EngineOp::ResetPassword { .. } | EngineOp::RecoverPasswords { .. } | EngineOp::PromoteInside(_),
+            ) => {
+                state.backoff.repaired(&step(action));
+            }
+            Op::Engine(_) | Op::Sql(..) | Op::Grafana(..) | Op::Listen(_) | Op::Remember(_) => {
+                state.backoff.succeeded(&step(action));
+            }
+        }
         if let Some(reason) = reason {
             tracing::info!(name = self.key.1, "{action}");
             state.note("Normal", reason, &action.to_string());

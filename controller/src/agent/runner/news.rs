@@ -34,13 +34,14 @@ pub fn engine(op: &EngineOp) -> Option<&'static str> {
 pub fn sql(op: &SqlOp) -> Option<&'static str> {
     Some(match op {
         SqlOp::Promote => "PromotionRequested",
+        SqlOp::Many(_) => "ContentsChanged",
         SqlOp::Reload => "Reloaded",
         SqlOp::ResumeReplay => "Resumed",
         SqlOp::CreateSlot(_) | SqlOp::CreateDatabase { .. } | SqlOp::CreateExtension { .. } => "Created",
         SqlOp::DropSlot(_) => "Removed",
         SqlOp::ResetParameter(_) => "Reset",
         SqlOp::Role(role) if role.create => "Created",
-        SqlOp::Role(_) | SqlOp::DatabaseOwner { .. } => "Altered",
+        SqlOp::Role(_) | SqlOp::DatabaseOwner { .. } | SqlOp::OpenDatabase(_) => "Altered",
         SqlOp::UpdateExtension { .. } | SqlOp::MoveExtension { .. } => "Altered",
         SqlOp::TerminateClients => "ClientsDisconnected",
         SqlOp::EndSenders(_) => "ReceiversDisconnected",

@@ -146,6 +146,21 @@ impl Docker {
 
     /// Runs a script as the superuser, through the socket. The inner error is in the server's words.
     async fn psql(&self, container: &str, script: &str) -> Result<Result<(), String>, HostError> {
+        let first = self.psql_in(container, "postgres", script).await?;
+        match first {
+            Err(why) if why.contains("does not exist") || why.contains("not currently accepting connections") => {
+                let second = self.psql_in(container, "template1", script).await?;
+                Ok(second.map_err(|_| why))
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn psql_in(&self, container: &str, database: &str, script: &str) -> Result<Result<(), String>, HostError> {
+        // What somebody set for the role or the database must not keep this from working.
+        const OPTIONS: &str = "PGOPTIONS=-c role=none -c default_transaction_read_only=off \
+            -c default_transaction_isolation=read\\ committed -c statement_timeout=40s \
+            -c session_preload_libraries= -c local_preload_libraries= -c search_path=pg_catalog";
         let exec = Exec {
             argv: &[
                 "psql",
@@ -159,9 +174,9 @@ impl Docker {
                 "-U",
                 USER,
                 "-d",
-                "postgres",
+                database,
             ],
-            env: &["LC_ALL=C", "PGCONNECT_TIMEOUT=10"],
+            env: &["LC_ALL=C", "PGCONNECT_TIMEOUT=10", OPTIONS],
             stdin: Some(script.as_bytes()),
             user: USER,
         };
@@ -182,7 +197,7 @@ fn reset_script(role: &str, verifier: &str) -> String {
          SET log_min_error_statement = 'panic';\n\
          SET synchronous_commit = 'local';\n\
          SET statement_timeout = '20s';\n\
-         ALTER ROLE \"{role}\" PASSWORD '{verifier}';\n"
+         ALTER ROLE \"{role}\" WITH LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD '{verifier}';\n"
     )
 }
 
@@ -249,6 +264,6 @@ mod tests {
 
     #[test]
     fn a_roles_name_is_quoted() {
-        assert!(reset_script("o\"x", "SCRAM").contains("ALTER ROLE \"o\"\"x\" PASSWORD 'SCRAM';"));
+        assert!(reset_script("o\"x", "SCRAM").contains("ALTER ROLE \"o\"\"x\" WITH LOGIN"));
     }
 }

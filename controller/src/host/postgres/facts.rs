@@ -9,8 +9,8 @@ use super::verifier::Verifiers;
 use super::wal;
 use crate::model::Lsn;
 use crate::model::postgres::{
-    LogicalSlot, Made, PgFacts, PgQuestion, Receiver, RoleAttributes, RoleFacts, Running, Sizes, SlotFacts,
-    StandbyFacts,
+    LogicalSlot, Made, Maintenance, PgFacts, PgQuestion, Receiver, RoleAttributes, RoleFacts, Running, Sizes,
+    SlotFacts, StandbyFacts,
 };
 use crate::model::wal::{Mark, Place};
 
@@ -80,7 +80,8 @@ struct Answer {
     base_backups: BTreeMap<String, (u64, u64)>,
     roles: BTreeMap<String, RoleAnswer>,
     tablespaces: BTreeMap<String, String>,
-    databases: BTreeMap<String, String>,
+    maintenance: Maintenance,
+    databases: Option<BTreeMap<String, String>>,
     history: String,
     can_rewind: bool,
     sizes: Option<Sizes>,
@@ -101,6 +102,7 @@ struct MarkAnswer {
 struct RoleAnswer {
     attributes: RoleAttributes,
     verifier: Option<String>,
+    has_expired: bool,
     member_of: Vec<String>,
 }
 
@@ -121,6 +123,7 @@ pub fn read(
             attributes: role.attributes,
             password_fits: fits,
             member_of: role.member_of,
+            has_expired: role.has_expired,
         };
         (name, facts)
     });
@@ -174,7 +177,8 @@ pub fn read(
         base_backups: answer.base_backups,
         roles: roles.collect(),
         tablespaces: answer.tablespaces,
-        databases: answer.databases,
+        maintenance: answer.maintenance,
+        databases: answer.databases.unwrap_or_default(),
         extensions: BTreeMap::new(),
         history: history(&answer.history)?,
         can_rewind: answer.can_rewind,

@@ -262,6 +262,7 @@ select jsonb_build_object(
                 'login', rolcanlogin, 'superuser', rolsuper, 'createdb', rolcreatedb, 'createrole', rolcreaterole,
                 'replication', rolreplication, 'connection_limit', rolconnlimit),
             'verifier', rolpassword,
+            'has_expired', coalesce(rolvaliduntil < now(), false),
             'member_of', coalesce((
                 select jsonb_agg(distinct granted.rolname)
                 from pg_auth_members join pg_authid as granted on granted.oid = roleid
@@ -272,6 +273,8 @@ select jsonb_build_object(
         select jsonb_object_agg(spcname, pg_tablespace_location(oid))
         from pg_tablespace
         where pg_tablespace_location(oid) <> ''), '{}'),
+    'maintenance', coalesce((
+        select case when datallowconn then 'Fine' else 'Closed' end from pg_database where datname = 'postgres'), 'Missing'),
     'databases', (
         select jsonb_object_agg(datname, pg_get_userbyid(datdba)) from pg_database where not datistemplate),
     'history', coalesce((

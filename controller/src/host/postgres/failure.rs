@@ -36,7 +36,9 @@ impl Trouble {
     /// The state that it tells of a server.
     pub fn down(&self) -> (Down, String) {
         let down = match self {
-            Trouble::Secret(_) | Trouble::Late(_) | Trouble::Unreadable(_) => Down::NoAnswer,
+            Trouble::Late(_) => Down::NoAnswer,
+            // Neither tells anything against the server.
+            Trouble::Secret(_) | Trouble::Unreadable(_) => Down::Errors,
             // A new one has to be made and set, as if somebody had changed it.
             Trouble::Forgotten(_) => Down::PasswordUnknown,
             Trouble::Client(error) => match error.as_db_error() {
@@ -47,7 +49,11 @@ impl Trouble {
                 None => Down::NoAnswer,
             },
         };
-        (down, self.words())
+        let words = self.words();
+        match (down, self) {
+            (Down::Errors, Trouble::Client(_)) => (down, format!("it answers, with an error: {words}")),
+            _ => (down, words),
+        }
     }
 
     /// The failure of a statement; `what` says which and where.
@@ -84,6 +90,23 @@ impl Trouble {
         }
     }
 
+    /// Whether there is no such database, or it takes no connections.
+    pub fn is_about_database(&self) -> bool {
+        self.is(&SqlState::INVALID_CATALOG_NAME) || self.is(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
+    }
+
+    /// Whether it may be that something that only newer servers have keeps others from logging in.
+    pub fn may_be_of_newer(&self) -> bool {
+        match self {
+            Trouble::Late(_) => true,
+            Trouble::Client(error) => error.code().is_some_and(|code| {
+                let is_timeout = code.code() == "25P04";
+                is_timeout || !matches!(class(code), "08" | "28" | "3D" | "53" | "55" | "57")
+            }),
+            Trouble::Secret(_) | Trouble::Forgotten(_) | Trouble::Unreadable(_) => false,
+        }
+    }
+
     /// Whether it is the server's error of this code.
     pub fn is(&self, state: &SqlState) -> bool {
         matches!(self, Trouble::Client(error) if error.code() == Some(state))
@@ -109,7 +132,7 @@ fn by_state(state: &SqlState, message: &str) -> Down {
         "57P03" => Down::StartingUp,
         "57P01" | "57P02" => Down::ShuttingDown,
         "28P01" | "28000" => Down::PasswordRejected,
-        _ => Down::NoAnswer,
+        _ => Down::Errors,
     }
 }
 
@@ -170,7 +193,9 @@ mod tests {
         assert_eq!(state("57P02", ""), Down::ShuttingDown);
         assert_eq!(state("28P01", ""), Down::PasswordRejected);
         assert_eq!(state("28000", ""), Down::PasswordRejected);
-        assert_eq!(state("53300", "sorry, too many clients already"), Down::NoAnswer);
+        assert_eq!(state("53300", "sorry, too many clients already"), Down::Errors);
+        assert_eq!(state("3D000", "database \"postgres\" does not exist"), Down::Errors);
+        assert_eq!(state("XX000", ""), Down::Errors, "whatever it is, it is an answer");
     }
 
     #[test]
@@ -182,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lateness_and_a_missing_secret_are_no_answer() {
+    fn a_lateness_is_no_answer_and_a_missing_secret_says_nothing_of_the_server() {
         let late = Trouble::Late(Duration::from_secs(3));
         assert_eq!(late.down(), (Down::NoAnswer, "it did not answer within 3 s".to_owned()));
         assert_eq!(late.host_error("promote".to_owned()).kind, FailureKind::Unreachable);
         let secret = Trouble::Secret(HostError::new(FailureKind::NotFound, "read PW", "it is not set"));
         assert_eq!(
             secret.down(),
-            (Down::NoAnswer, "its password cannot be read: it is not set".to_owned())
+            (Down::Errors, "its password cannot be read: it is not set".to_owned())
         );
         assert_eq!(secret.host_error("promote".to_owned()).kind, FailureKind::NotFound);
     }

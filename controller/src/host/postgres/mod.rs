@@ -15,15 +15,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use self::facts::Asked;
 use self::failure::Trouble;
 use self::pool::{Line, Pool};
 use self::statements::Script;
 use self::verifier::Verifiers;
-use super::{HostError, PostgresRead, PostgresWrite, Secrets};
+use super::{FailureKind, HostError, PostgresRead, PostgresWrite, Secrets};
 use crate::model::plan::SqlTarget;
 use crate::model::postgres::{ExtensionFacts, PgFacts, PgQuestion, RoleChange, Server, SqlOp};
 
@@ -33,7 +33,13 @@ type Extensions = BTreeMap<String, ExtensionFacts>;
 /// How long a server may take to give its facts, login included. It takes milliseconds when all is well.
 const FACTS_DEADLINE: Duration = Duration::from_secs(3);
 /// How long looking into one database may take, login included.
-const LOOK_DEADLINE: Duration = Duration::from_secs(3);
+const LOOK_DEADLINE: Duration = Duration::from_secs(2);
+/// How long after the first database another one is looked into: everything else waits for it.
+const LOOKS_FOR: Duration = Duration::from_secs(3);
+/// How many databases are looked into in one pass.
+const LOOKS_PER_PASS: usize = 20;
+/// How long a look counts where there are more.
+const LOOKED_FOR: Duration = Duration::from_secs(50);
 /// How much longer than the server's own deadline a statement's outcome is waited for: its own words are better.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -42,6 +48,11 @@ pub struct Postgres {
     secrets: Rc<dyn Secrets>,
     pool: Pool,
     verifiers: RefCell<Verifiers>,
+    /// Whose turn it is to change contents or to look into a database, by container. With one connection for that and those that
+    /// are kept, the agent has no more than a server reserves for superusers (`superuser_reserved_connections`).
+    gates: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
+    /// The extensions of databases that were looked into lately, by container and name.
+    looked: RefCell<BTreeMap<(String, String), (Instant, Extensions)>>,
 }
 
 impl PostgresRead for Postgres {
@@ -62,10 +73,26 @@ impl PostgresRead for Postgres {
 
 impl PostgresWrite for Postgres {
     async fn sql(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError> {
-        self.carry_out(target, op).await.map_err(|trouble| {
-            let container: String = target.container.chars().take(12).collect();
-            trouble.host_error(format!("{op} on container {container}"))
-        })
+        let SqlOp::Many(ops) = op else {
+            return self.single(target, op).await;
+        };
+        let mut failures = Vec::new();
+        for op in ops {
+            match self.single(target, op).await {
+                Ok(()) => {}
+                Err(error) if error.kind == FailureKind::Unreachable => return Err(error),
+                Err(error) => failures.push(error),
+            }
+        }
+        let others = failures.len().saturating_sub(1);
+        match failures.into_iter().next() {
+            None => Ok(()),
+            Some(first) if others == 0 => Err(first),
+            Some(first) => Err(HostError {
+                why: format!("{}; {others} more failed", first.why),
+                ..first
+            }),
+        }
     }
 }
 
@@ -76,7 +103,46 @@ impl Postgres {
             secrets,
             pool: Pool::default(),
             verifiers: RefCell::default(),
+            gates: RefCell::default(),
+            looked: RefCell::default(),
         }
+    }
+
+    /// Carries one statement out. What makes and changes contents takes turns: a server has few connections to spare, and
+    /// its clients want them too.
+    async fn single(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), HostError> {
+        let is_content = matches!(
+            op,
+            SqlOp::Role(_)
+                | SqlOp::CreateDatabase { .. }
+                | SqlOp::DatabaseOwner { .. }
+                | SqlOp::OpenDatabase(_)
+                | SqlOp::CreateExtension { .. }
+                | SqlOp::UpdateExtension { .. }
+                | SqlOp::MoveExtension { .. }
+        );
+        let gate = self.gate(target);
+        let _turn = match is_content {
+            true => Some(gate.lock().await),
+            false => None,
+        };
+        if let SqlOp::CreateExtension { database, .. }
+        | SqlOp::UpdateExtension { database, .. }
+        | SqlOp::MoveExtension { database, .. } = op
+        {
+            let key = (target.container.clone(), database.clone());
+            self.looked.borrow_mut().remove(&key);
+        }
+        self.carry_out(target, op).await.map_err(|trouble| {
+            let container: String = target.container.chars().take(12).collect();
+            trouble.host_error(format!("{op} on container {container}"))
+        })
+    }
+
+    fn gate(&self, target: &SqlTarget) -> Rc<Mutex<()>> {
+        let mut gates = self.gates.borrow_mut();
+        gates.retain(|_, gate| Rc::strong_count(gate) > 1);
+        Rc::clone(gates.entry(target.container.clone()).or_default())
     }
 
     async fn facts(&self, target: &SqlTarget, question: &PgQuestion) -> Result<PgFacts, Trouble> {
@@ -138,13 +204,41 @@ impl Postgres {
         known.collect()
     }
 
-    /// The extensions of databases. One that does not let us in is left out, and is looked into again.
+    /// The extensions of databases. One that does not let us in is left out, and so is what there is no time for; it is looked
+    /// into again.
     async fn extensions(&self, target: &SqlTarget, databases: &[String]) -> BTreeMap<String, Extensions> {
-        let looks = databases.iter().map(|database| async move {
+        let key = |database: &String| (target.container.clone(), database.clone());
+        let is_many = databases.len() > LOOKS_PER_PASS;
+        let mut found = BTreeMap::new();
+        if is_many {
+            let mut looked = self.looked.borrow_mut();
+            looked.retain(|_, (at, _)| at.elapsed() < LOOKED_FOR);
+            let known = databases
+                .iter()
+                .filter_map(|name| Some((name, looked.get(&key(name))?)));
+            found.extend(known.map(|(name, (_, extensions))| (name.clone(), extensions.clone())));
+        }
+        let due: Vec<&String> = databases.iter().filter(|name| !found.contains_key(*name)).collect();
+        let gate = self.gate(target);
+        let Ok(_turn) = gate.try_lock() else {
+            return found;
+        };
+        let began = Instant::now();
+        for database in due.into_iter().take(LOOKS_PER_PASS) {
+            if began.elapsed() >= LOOKS_FOR {
+                break;
+            }
             let look = timeout(LOOK_DEADLINE, self.extensions_of(target, database)).await;
-            Some((database.clone(), look.ok()?.ok()?))
-        });
-        join_all(looks).await.into_iter().flatten().collect()
+            let Ok(Ok(extensions)) = look else {
+                continue;
+            };
+            if is_many {
+                let look = (Instant::now(), extensions.clone());
+                self.looked.borrow_mut().insert(key(database), look);
+            }
+            found.insert(database.clone(), extensions);
+        }
+        found
     }
 
     async fn extensions_of(&self, target: &SqlTarget, database: &str) -> Result<Extensions, Trouble> {
@@ -167,7 +261,7 @@ impl Postgres {
         // Logging in makes no password: one that nobody has set yet cannot be the right one.
         let password = self.secrets.peek(&target.password).map_err(Trouble::Secret)?;
         let password = password.ok_or_else(|| Trouble::Forgotten(target.password.clone()))?;
-        pool::connect(target, &password, database).await
+        self.pool.connect(target, &password, database).await
     }
 
     async fn carry_out(&self, target: &SqlTarget, op: &SqlOp) -> Result<(), Trouble> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use super::pool::APPLICATION_NAME;
+use super::pool::{APPLICATION_NAME, SUPERUSER};
 use crate::model::postgres::{RoleAttributes, RoleChange, SqlOp};
 
 /// How long most statements may take.
@@ -77,13 +77,12 @@ pub fn script(op: &SqlOp, verifier: Option<&str>) -> Script {
             }
         }
         SqlOp::CreateDatabase { name, owner } => {
-            let owner = match owner.is_empty() {
-                true => String::new(),
-                false => format!(" OWNER {}", ident(owner)),
-            };
-            script.steps = vec![format!("CREATE DATABASE {}{owner}", ident(name))];
+            script.steps = vec![create_database(name, owner)];
             script.already = Some((SqlState::DUPLICATE_DATABASE, Vec::new()));
             script.deadline = CREATION_DEADLINE;
+        }
+        SqlOp::OpenDatabase(name) => {
+            script.steps = vec![format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", ident(name))];
         }
         SqlOp::DatabaseOwner { name, owner } => {
             script.steps = vec![format!("ALTER DATABASE {} OWNER TO {}", ident(name), ident(owner))];
@@ -95,10 +94,22 @@ pub fn script(op: &SqlOp, verifier: Option<&str>) -> Script {
             script.steps = of_extension(op);
             script.deadline = CREATION_DEADLINE;
         }
+        // Each is sent by itself.
+        SqlOp::Many(_) => {}
         SqlOp::TerminateClients => script.steps = vec![terminate_clients()],
         SqlOp::EndSenders(pids) => script.steps = vec![end_senders(pids)],
     }
     script
+}
+
+fn create_database(name: &str, owner: &str) -> String {
+    let owner = match owner.is_empty() {
+        true => String::new(),
+        false => format!(" OWNER {}", ident(owner)),
+    };
+    // Nobody can be connected to `template0`, which would be in the way; nobody put anything in it either.
+    let template = if name == SUPERUSER { " TEMPLATE template0" } else { "" };
+    format!("CREATE DATABASE {}{owner}{template}", ident(name))
 }
 
 /// What is done to an extension.
@@ -163,6 +174,9 @@ fn end_senders(pids: &[i32]) -> String {
 fn role(verb: &str, change: &RoleChange, verifier: Option<&str>) -> String {
     let name = ident(&change.name);
     let mut text = format!("{verb} ROLE {name} WITH {}", attributes(change.attributes));
+    if change.never_expires {
+        text.push_str(" VALID UNTIL 'infinity'");
+    }
     if let Some(verifier) = verifier {
         text.push_str(" PASSWORD ");
         text.push_str(&literal(verifier));
@@ -223,6 +237,7 @@ mod tests {
             },
             password: None,
             grant: vec!["readers".to_owned()],
+            never_expires: false,
         };
         let script = script(&SqlOp::Role(change), Some("SCRAM-SHA-256$4096:x$y:z"));
         let rest = "ROLE \"app\" WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 \

@@ -292,7 +292,7 @@ async fn look<R: Reads>(
                 seen.sign = pulse::sign_of(host, image, container, &seen.log).await;
             }
             let is_cut_off = target(cluster, container).is_none();
-            let is_shut = matches!(seen.server, Server::Down(Down::PasswordRejected, _));
+            let is_shut = matches!(seen.server, Server::Down(Down::PasswordRejected | Down::Errors, _));
             // Whether it was promoted before it fell silent decides whether the old primary may go on.
             let is_target = memory.promotion.as_ref().is_some_and(|p| p.to == member);
             let is_lost = is_target && was_silent && matches!(seen.server, Server::Down(..));

@@ -1,5 +1,7 @@
 //! What makes a role as it is wanted. Pure.
 
+use super::cluster::MONITORING_ROLE;
+use super::conf;
 use crate::model::SecretRef;
 use crate::model::postgres::{RoleAttributes, RoleChange, RoleFacts};
 
@@ -20,6 +22,7 @@ pub fn role_change(
         attributes,
         password: None,
         grant: member_of,
+        never_expires: false,
     };
     match seen {
         None => {
@@ -33,6 +36,11 @@ pub fn role_change(
             }
             if !change.grant.is_empty() {
                 causes.push("it is not a member of all roles that the manifest names");
+            }
+            // A user may want a password to end; the agent's own roles serve for as long as the cluster does.
+            if facts.has_expired && [conf::REPLICATOR, MONITORING_ROLE].contains(&name) {
+                causes.push("its password was only valid until a time that is past");
+                change.never_expires = true;
             }
             if password.is_some() && facts.password_fits == Some(false) {
                 causes.push("its password is not the wanted one");

@@ -354,6 +354,7 @@ fn state(view: &View<'_>, name: &str, is_seeding: bool) -> String {
         (RunState::Running, Some(Server::Down(Down::ShuttingDown, _))) => "stopping",
         (RunState::Running, Some(Server::Down(Down::PasswordUnknown, _))) => "password unknown",
         (RunState::Running, Some(Server::Down(Down::PasswordRejected, _))) => "password rejected",
+        (RunState::Running, Some(Server::Down(Down::Errors, _))) => "error",
         (RunState::Running, _) if life::is_slow(view, name) => "slow",
         (RunState::Running, _) if container.health == Health::Unhealthy => "unhealthy",
         (RunState::Running, _) if view.lasts(&observe::no_answer(name)).is_some() => "no answer",

@@ -40,6 +40,8 @@ pub enum SqlOp {
         /// Its owner.
         owner: String,
     },
+    /// Has a database take connections again.
+    OpenDatabase(String),
     /// `CREATE EXTENSION IF NOT EXISTS`.
     CreateExtension {
         /// The database that it is created in.
@@ -71,6 +73,8 @@ pub enum SqlOp {
         /// The schema, made if it is missing.
         schema: String,
     },
+    /// Many of these, one after the other: roles, databases and what is in them. What fails keeps no other from being done.
+    Many(Vec<SqlOp>),
     /// Ends the connections of all clients, so that a demoted member has none.
     TerminateClients,
     /// Ends WAL senders, by their processes. One that is stuck in sending only takes note the first time, and ends the second.
@@ -90,6 +94,9 @@ pub struct RoleChange {
     pub password: Option<SecretRef>,
     /// The roles to become a member of.
     pub grant: Vec<String>,
+    /// Whether its password is to be valid for ever again.
+    #[serde(default)]
+    pub never_expires: bool,
 }
 
 impl fmt::Display for SqlOp {
@@ -106,6 +113,8 @@ impl fmt::Display for SqlOp {
             SqlOp::Role(role) => write!(f, "alter role {}", role.name),
             SqlOp::CreateDatabase { name, .. } => write!(f, "create database {name}"),
             SqlOp::DatabaseOwner { name, owner } => write!(f, "give database {name} to {owner}"),
+            SqlOp::OpenDatabase(name) => write!(f, "let database {name} take connections"),
+            SqlOp::Many(ops) => write!(f, "{}", summary(ops)),
             SqlOp::CreateExtension { database, name, .. } => {
                 write!(f, "create extension {name} in database {database}")
             }
@@ -123,5 +132,44 @@ impl fmt::Display for SqlOp {
             SqlOp::EndSenders(pids) if pids.len() == 1 => write!(f, "end a WAL sender"),
             SqlOp::EndSenders(pids) => write!(f, "end {} WAL senders", pids.len()),
         }
+    }
+}
+
+/// What many statements do, by their number.
+fn summary(ops: &[SqlOp]) -> String {
+    let mut counts: Vec<(&str, &str, usize)> = Vec::new();
+    for (verb, what) in ops.iter().map(kind) {
+        match counts.iter_mut().find(|(v, w, _)| (*v, *w) == (verb, what)) {
+            Some((_, _, number)) => *number += 1,
+            None => counts.push((verb, what, 1)),
+        }
+    }
+    let told = counts
+        .iter()
+        .map(|(verb, what, number)| format!("{verb} {number} {what}{}", if *number == 1 { "" } else { "s" }));
+    told.collect::<Vec<String>>().join(", ")
+}
+
+/// What a statement does, and to what kind of thing.
+fn kind(op: &SqlOp) -> (&'static str, &'static str) {
+    match op {
+        SqlOp::Role(role) if role.create => ("create", "role"),
+        SqlOp::Role(_) => ("alter", "role"),
+        SqlOp::CreateDatabase { .. } => ("create", "database"),
+        SqlOp::DatabaseOwner { .. } => ("give away", "database"),
+        SqlOp::OpenDatabase(_) => ("open", "database"),
+        SqlOp::CreateExtension { .. } => ("create", "extension"),
+        SqlOp::UpdateExtension { .. } => ("update", "extension"),
+        SqlOp::MoveExtension { .. } => ("move", "extension"),
+        SqlOp::CreateSlot(_) => ("create", "replication slot"),
+        SqlOp::DropSlot(_) => ("drop", "replication slot"),
+        SqlOp::Checkpoint
+        | SqlOp::Promote
+        | SqlOp::Reload
+        | SqlOp::ResumeReplay
+        | SqlOp::ResetParameter(_)
+        | SqlOp::Many(_)
+        | SqlOp::TerminateClients
+        | SqlOp::EndSenders(_) => ("send", "statement"),
     }
 }

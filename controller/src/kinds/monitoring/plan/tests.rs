@@ -59,6 +59,7 @@ impl World {
             },
             password_fits: Some(true),
             member_of: vec!["pg_monitor".to_owned()],
+            has_expired: false,
         };
         let face = Face {
             network: "shop-net".to_owned(),

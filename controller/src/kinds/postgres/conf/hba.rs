@@ -5,6 +5,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use super::{REPLICATOR, SUPERUSER};
+use crate::kinds::postgres::cluster::MONITORING_ROLE;
 
 /// The methods of PostgreSQL 15 to 19. Which of them a server was built with only it can tell.
 const METHODS: [&str; 15] = [
@@ -40,7 +41,9 @@ pub fn pg_hba_conf(lines: &[String], syncs_slots: bool) -> String {
          local all {SUPERUSER} peer\n\
          # Replicas and the agent, from the cluster's own network:\n\
          host replication {REPLICATOR} samenet scram-sha-256\n\
-         host all {SUPERUSER} samenet scram-sha-256\n"
+         host all {SUPERUSER} samenet scram-sha-256\n\
+         # Exporters of a Monitoring, from there too:\n\
+         host all {MONITORING_ROLE} samenet scram-sha-256\n"
     );
     if syncs_slots {
         text.push_str(&format!("host postgres {REPLICATOR} samenet scram-sha-256\n"));
@@ -273,8 +276,8 @@ mod tests {
     #[test]
     fn a_servers_complaint_gets_the_line_that_it_is_about() {
         let lines = ["# x".to_owned(), " host all all nowhere.invalid/8 md5".to_owned()];
-        let told = named_line("invalid x; line 9 of configuration file \"pg_hba.conf\"", &lines);
-        insta::assert_snapshot!(told, @r#"invalid x; line 9 of configuration file "pg_hba.conf": `host all all nowhere.invalid/8 md5` in spec.hba"#);
+        let told = named_line("invalid x; line 11 of configuration file \"pg_hba.conf\"", &lines);
+        insta::assert_snapshot!(told, @r#"invalid x; line 11 of configuration file "pg_hba.conf": `host all all nowhere.invalid/8 md5` in spec.hba"#);
         assert_eq!(
             named_line("line 9 of something else", &lines),
             "line 9 of something else"

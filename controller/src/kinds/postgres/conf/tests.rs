@@ -82,6 +82,8 @@ fn our_lines_of_pg_hba_come_before_the_manifests() {
     # Replicas and the agent, from the cluster's own network:
     host replication replicator samenet scram-sha-256
     host all postgres samenet scram-sha-256
+    # Exporters of a Monitoring, from there too:
+    host all reconciler_monitor samenet scram-sha-256
     # From the manifest:
     host all all 10.0.0.0/8 scram-sha-256
     # Everybody else, with a password:

@@ -4,11 +4,16 @@ use super::super::conf;
 use super::super::memory::Change;
 use super::super::roles::{WantedRole, role_change};
 use super::super::spec::{ExactExtension, Role as RoleSpec};
-use super::keep;
+use super::access;
 use super::slots;
 use super::view::View;
 use crate::model::plan::{Action, Op, Plan};
-use crate::model::postgres::{ExtensionFacts, PgFacts, RoleAttributes, RoleChange, RoleFacts, SqlOp};
+use crate::model::postgres::{ExtensionFacts, Maintenance, PgFacts, RoleAttributes, RoleChange, RoleFacts, SqlOp};
+
+/// So many statements are told one by one.
+const FEW: usize = 8;
+/// How many statements are sent before the server is looked at again.
+const BATCH: usize = 400;
 
 /// Keeps slots, roles, databases and extensions.
 pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
@@ -16,10 +21,40 @@ pub fn keep(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) {
         return;
     };
     slots::keep(view, primary, facts, plan);
-    roles(view, primary, facts, plan);
-    databases(view, primary, facts, plan);
-    extensions(view, primary, facts, plan);
+    let mut contents = Plan::default();
+    roles(view, primary, facts, &mut contents);
+    maintenance(view, primary, facts, &mut contents);
+    let dependent = databases(view, primary, facts, &mut contents);
+    extensions(view, primary, facts, &mut contents);
+    gather(view, primary, (contents, dependent), plan);
     creation(view, primary, plan);
+}
+
+/// Few statements are steps of their own, each with its reason. Many are one step, one connection and one event, in the order in
+/// which one needs the other: a database whose owner is only being made comes after it, or waits for the next look.
+fn gather(view: &View<'_>, primary: &str, (contents, dependent): (Plan<Change>, Vec<SqlOp>), plan: &mut Plan<Change>) {
+    plan.notes.extend(contents.notes);
+    let (statements, others): (Vec<_>, Vec<_>) = contents
+        .chains
+        .into_iter()
+        .partition(|chain| chain.iter().all(|step| matches!(step.op, Op::Sql(..))));
+    plan.chains.extend(others);
+    if statements.iter().flatten().count() + dependent.len() <= FEW {
+        for op in &dependent {
+            plan.wait(primary, format!("{op}: its owner is made first"));
+        }
+        return plan.chains.extend(statements);
+    }
+    let is_drift = dependent.is_empty() && statements.iter().flatten().all(|step| step.is_drift);
+    let ops = statements.into_iter().flatten().filter_map(|step| match step.op {
+        Op::Sql(_, op) => Some(op),
+        Op::Engine(_) | Op::Grafana(..) | Op::Listen(_) | Op::Remember(_) => None,
+    });
+    let many = SqlOp::Many(ops.chain(dependent).take(BATCH).collect());
+    // It may take long, and nothing else has to wait for it.
+    let step = view.sql(primary, many, "they are missing, or not as the manifest says");
+    let step = step.map(|step| if is_drift { step.drift() } else { step }.aside());
+    plan.chain(step.into_iter().collect());
 }
 
 /// What `initdb` made cannot be made otherwise.
@@ -85,7 +120,7 @@ fn lost(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>
     let lost = [conf::SUPERUSER, conf::REPLICATOR].into_iter().find(is_lost);
     if let (Some(role), Some(container)) = (lost, view.container(primary)) {
         let why = format!("the password of {role} is not known any more");
-        plan.step(keep::recover_passwords(view, primary, container, &why));
+        plan.step(access::recover_passwords(view, primary, container, &why));
     }
 }
 
@@ -118,27 +153,86 @@ fn role(
     }
 }
 
+/// The agent's own role: its password, and what it cannot work without. Nobody else says what it is like.
 fn superuser(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) {
     let Some(seen) = facts.roles.get(conf::SUPERUSER) else {
         return;
     };
-    if seen.password_fits == Some(false) {
-        let change = RoleChange {
-            name: conf::SUPERUSER.to_owned(),
-            create: false,
-            attributes: seen.attributes,
-            password: Some(view.cluster.superuser_password()),
-            grant: Vec::new(),
-        };
-        let cause = "its password is not the wanted one";
-        plan.chain(view.sql(primary, SqlOp::Role(change), cause).into_iter().collect());
+    let wanted = RoleAttributes {
+        login: true,
+        superuser: true,
+        connection_limit: -1,
+        ..seen.attributes
+    };
+    let is_wrong = seen.password_fits == Some(false);
+    let found = [
+        (is_wrong, "its password is not the wanted one"),
+        (wanted != seen.attributes, "it lacks what the agent needs of it"),
+        (
+            seen.has_expired,
+            "its password was only valid until a time that is past",
+        ),
+    ];
+    let causes: Vec<&str> = found
+        .iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, cause)| *cause)
+        .collect();
+    if causes.is_empty() {
+        return;
     }
+    let change = RoleChange {
+        name: conf::SUPERUSER.to_owned(),
+        create: false,
+        attributes: wanted,
+        password: is_wrong.then(|| view.cluster.superuser_password()),
+        grant: Vec::new(),
+        never_expires: seen.has_expired,
+    };
+    plan.chain(
+        view.sql(primary, SqlOp::Role(change), causes.join(", and "))
+            .into_iter()
+            .collect(),
+    );
 }
 
-fn databases(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) {
+/// The database that tools connect to which are told of no other: the agent, `pg_rewind`, exporters.
+fn maintenance(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) {
+    let name = conf::SUPERUSER.to_owned();
+    let owner = String::new();
+    let (op, cause) = match facts.maintenance {
+        Maintenance::Fine => return,
+        Maintenance::Missing => (
+            SqlOp::CreateDatabase { name, owner },
+            "somebody dropped it, and the agent, pg_rewind and exporters connect to it",
+        ),
+        Maintenance::Closed => (
+            SqlOp::OpenDatabase(name),
+            "it takes no connections, and the agent, pg_rewind and exporters need one",
+        ),
+    };
+    let step = view.sql(primary, op, cause).map(Action::drift);
+    plan.chain(step.into_iter().collect());
+}
+
+/// Returns the databases that are missing and whose owners are being made in the same plan.
+fn databases(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) -> Vec<SqlOp> {
+    let creates = |owner: &str, action: &Action<Change>| {
+        let change = match &action.op {
+            Op::Sql(_, SqlOp::Role(change)) => change,
+            Op::Sql(..) | Op::Engine(_) | Op::Grafana(..) | Op::Listen(_) | Op::Remember(_) => return false,
+        };
+        change.create && change.name == owner
+    };
+    let mut dependent = Vec::new();
     for database in &view.cluster.spec.databases {
         let owner = database.owner.clone().unwrap_or_default();
         if !owner.is_empty() && !facts.roles.contains_key(&owner) {
+            if !facts.databases.contains_key(&database.name) && plan.actions().any(|action| creates(&owner, action)) {
+                let name = database.name.clone();
+                dependent.push(SqlOp::CreateDatabase { name, owner });
+                continue;
+            }
             plan.wait(
                 primary,
                 format!("database {} waits for its owner {owner}", database.name),
@@ -163,6 +257,7 @@ fn databases(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Ch
         };
         plan.chain(step.into_iter().collect());
     }
+    dependent
 }
 
 fn extensions(view: &View<'_>, primary: &str, facts: &PgFacts, plan: &mut Plan<Change>) {

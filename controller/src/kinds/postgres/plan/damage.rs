@@ -46,7 +46,7 @@ pub fn of(view: &View<'_>, member: &str, container: &ContainerObserved) -> Optio
 /// What is wrong with the data of a member that runs, in its server's own answer to whoever logs in. A server misses some
 /// files only when they are asked for, and goes on without them.
 pub fn answered(view: &View<'_>, member: &str) -> Option<String> {
-    let Some(Server::Down(Down::NoAnswer, why)) = view.server(member) else {
+    let Some(Server::Down(Down::NoAnswer | Down::Errors, why)) = view.server(member) else {
         return None;
     };
     let lasts = view.silent_for(member).is_some_and(|secs| secs >= ANSWERED_SECS);

@@ -151,7 +151,8 @@ fn may_answer_yet(view: &View<'_>, lasted: i64) -> Option<String> {
     view.replicas().into_iter().find(|member| {
         let state = view.container(member).map(|c| c.state);
         let is_down = matches!(state, Some(RunState::Exited | RunState::Created));
-        let patience = match life::is_slow(view, member) {
+        let is_alive = life::is_slow(view, member) || view.error(member).is_some();
+        let patience = match is_alive {
             true => SLOW_PATIENCE_SECS,
             false => PATIENCE_SECS,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::desired::Role;
 use super::super::memory::Change;
+use super::access;
 use super::foundation;
 use super::keep;
 use super::own;
@@ -133,13 +134,13 @@ fn let_in(view: &View<'_>, generations: &BTreeMap<String, u32>, plan: &mut Plan<
         match down {
             // They are the same in every member: one is enough.
             Down::PasswordUnknown => {
-                plan.step(keep::recover_passwords(view, member, container, why));
+                plan.step(access::recover_passwords(view, member, container, why));
                 return true;
             }
             // Only a primary takes a new one; a replica gets it with the stream.
             Down::PasswordRejected if view.is_standby_on_disk(member) => {}
-            Down::PasswordRejected => plan.step(keep::reset_password(view, member, container, why)),
-            Down::NotRunning | Down::StartingUp | Down::ShuttingDown | Down::NoAnswer => {}
+            Down::PasswordRejected => plan.step(access::reset_password(view, member, container, why)),
+            Down::NotRunning | Down::StartingUp | Down::ShuttingDown | Down::Errors | Down::NoAnswer => {}
         }
     }
     if !plan.is_idle() {
@@ -175,7 +176,8 @@ fn past(view: &View<'_>, member: &str) -> Past {
         Some(Server::Up(facts)) => return Past::WritableNow(facts.system_identifier),
         Some(Server::Down(..)) | None => {}
     }
-    if view.is_shut(member) && view.is_standby_on_disk(member) {
+    let is_untold = view.is_shut(member) || view.error(member).is_some();
+    if is_untold && view.is_standby_on_disk(member) {
         return Past::Replica;
     }
     if view.runs(member) {

@@ -1,12 +1,11 @@
 //! Keeps one member's container there and running, and deals with whatever happened to it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::cluster::Cluster;
-use super::super::conf;
 use super::super::desired::Role;
 use super::super::memory::Change;
+use super::access;
 use super::disk;
 use super::failover;
 use super::foundation;
@@ -246,11 +245,14 @@ fn answer(view: &View<'_>, member: &str, container: &ContainerObserved, plan: &m
             plan.wait(member, format!("its server is starting: {why}"));
             plan.again_in(Duration::from_millis(50));
         }
-        Some(Server::Down(Down::PasswordUnknown, why)) => plan.step(recover_passwords(view, member, container, why)),
-        Some(Server::Down(Down::PasswordRejected, why)) => let_us_in(view, member, container, why, plan),
-        Some(Server::Down(Down::NoAnswer, why)) if trial::is_shut_by_library(why) => {
+        Some(Server::Down(Down::PasswordUnknown, why)) => {
+            plan.step(access::recover_passwords(view, member, container, why));
+        }
+        Some(Server::Down(Down::PasswordRejected, why)) => access::let_us_in(view, member, container, why, plan),
+        Some(Server::Down(Down::NoAnswer | Down::Errors, why)) if trial::is_shut_by_library(why) => {
             trial::let_in(view, member, container, why, plan);
         }
+        Some(Server::Down(Down::Errors, why)) => access::errors(view, member, container, why, plan),
         Some(Server::Down(Down::NoAnswer, why)) => life::silent(view, member, container, why, plan),
         Some(Server::Up(_)) if view.is_foreign(member) => foreign(view, member, plan),
         Some(Server::Up(_)) => {}
@@ -276,70 +278,6 @@ fn foreign(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
             found.unwrap_or_default()
         ),
     );
-}
-
-/// The state directory was lost, or its passwords: every member holds those that replication needs.
-pub fn recover_passwords(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str) -> Step {
-    let cluster = view.cluster;
-    let others = view.observed.objects.containers.iter();
-    let others = others.filter(|other| other.id != container.id && other.labels.contains_key(labels::MEMBER));
-    let recover = EngineOp::RecoverPasswords {
-        containers: std::iter::once(container)
-            .chain(others)
-            .map(|one| one.id.clone())
-            .collect(),
-        path: format!("{}/pgpass", conf::DIRECTORY),
-        passwords: BTreeMap::from([
-            (conf::SUPERUSER.to_owned(), cluster.superuser_password()),
-            (conf::REPLICATOR.to_owned(), cluster.replicator_password()),
-        ]),
-    };
-    Action::engine(member, recover, why)
-}
-
-/// Sets the superuser's password through the socket inside the container.
-pub fn reset_password(view: &View<'_>, member: &str, container: &ContainerObserved, cause: &str) -> Step {
-    let reset = EngineOp::ResetPassword {
-        container: container.id.clone(),
-        role: conf::SUPERUSER.to_owned(),
-        password: view.cluster.superuser_password(),
-    };
-    Action::engine(member, reset, cause)
-}
-
-/// Somebody changed the superuser's password, or pg_hba.conf: which of the two, the server does not say.
-fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, why: &str, plan: &mut Plan<Change>) {
-    let role = if view.primary() == Some(member) {
-        Role::Primary
-    } else {
-        Role::Replica
-    };
-    let cause = format!("its server does not let the agent in: {why}");
-    let reload = EngineOp::Signal {
-        container: container.id.clone(),
-        signal: "SIGHUP".to_owned(),
-    };
-    let mut steps = vec![
-        view.deliver(member, role, cause.clone()),
-        Action::engine(member, reload, "its files were delivered"),
-    ];
-    if role == Role::Primary && view.is_standby_on_disk(member) {
-        if writers::is_another_feared(view, member, plan) {
-            return;
-        }
-        steps.extend(sync::before_start(view, member));
-        let promote = EngineOp::PromoteInside(container.id.clone());
-        steps.push(Action::engine(
-            member,
-            promote,
-            "it is the recorded primary and runs as a replica",
-        ));
-    } else if role == Role::Primary {
-        // A replica gets the password with the stream, and cannot be written to.
-        steps.push(reset_password(view, member, container, &cause));
-    }
-    plan.chain(steps);
-    plan.again_in(Duration::from_secs(1));
 }
 
 /// The step that asks a member to stop and waits for it.

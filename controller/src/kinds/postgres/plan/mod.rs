@@ -3,6 +3,7 @@
 //! One rule a file, in the order in which they are asked. Every pass starts from the top; none of them remembers
 //! where the last pass stopped.
 
+mod access;
 mod configure;
 mod contents;
 pub mod damage;

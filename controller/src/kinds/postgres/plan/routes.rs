@@ -212,7 +212,7 @@ fn is_only_slow(view: &View<'_>, member: &str) -> bool {
             let streams = standby.is_some_and(|standby| standby.state == "streaming");
             !is_dead && streams && lag.is_some_and(|lag| lag <= limit)
         }
-        None => life::is_slow(view, member),
+        None => life::is_slow(view, member) || view.error(member).is_some(),
     }
 }
 

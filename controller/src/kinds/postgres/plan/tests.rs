@@ -1,5 +1,6 @@
 //! The planner's tests: one rule, one story, and the printed plan as the oracle.
 
+mod access;
 mod adoption;
 mod arbitrary;
 mod configuration;

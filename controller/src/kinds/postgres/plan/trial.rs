@@ -191,7 +191,7 @@ pub fn follow(view: &View<'_>, plan: &mut Plan<Change>) {
             }
             Verdict::Fails(why) => plan.step(Action::new(subject, reject(why.clone()), why)),
         },
-        Some(Server::Down(Down::NoAnswer, why)) if is_shut_by_library(why) => {
+        Some(Server::Down(Down::NoAnswer | Down::Errors, why)) if is_shut_by_library(why) => {
             let why = format!("{first} lets nobody in with it: {why}");
             plan.step(Action::new(subject, reject(why.clone()), why));
         }

@@ -168,6 +168,14 @@ impl<'a> View<'a> {
         matches!(self.server(member), Some(Server::Down(Down::PasswordRejected, _)))
     }
 
+    /// The error that a member's server answers everything with. It is alive, and may serve others.
+    pub fn error(&self, member: &str) -> Option<&'a str> {
+        match self.server(member) {
+            Some(Server::Down(Down::Errors, why)) => Some(why),
+            Some(Server::Down(..) | Server::Up(_)) | None => None,
+        }
+    }
+
     /// Whether a member is a standby, by its control file.
     pub fn is_standby_on_disk(&self, member: &str) -> bool {
         let control = self.control(member).known();

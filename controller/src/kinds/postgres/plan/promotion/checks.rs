@@ -31,13 +31,13 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
             None => check(
                 "the primary answers",
                 false,
-                format!("{primary} does not; writes that only it has would be lost"),
+                format!("{}; writes that only it has would be lost", unanswered(view, primary)),
             ),
         }
         .or_force(),
     );
     let Some(facts) = view.facts(target) else {
-        checks.push(check("the target answers", false, format!("{target} does not")));
+        checks.push(check("the target answers", false, unanswered(view, target)));
         return checks;
     };
     checks.push(check(
@@ -70,6 +70,14 @@ pub fn checks(view: &View<'_>, target: &str) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// How it is that a member says nothing of itself.
+fn unanswered(view: &View<'_>, member: &str) -> String {
+    match view.error(member) {
+        Some(why) => format!("{member} cannot be asked: {why}"),
+        None => format!("{member} does not"),
+    }
 }
 
 /// Of a primary that does not answer it is known how far it had come, if it was ever seen.

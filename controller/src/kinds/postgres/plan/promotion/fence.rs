@@ -99,6 +99,7 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
         Some(Server::Down(Down::ShuttingDown | Down::NotRunning, _)) | None => {
             wait_for_shutdown(view, promotion, plan);
         }
+        Some(Server::Down(Down::Errors, why)) => stop_unasked(view, promotion, why, plan),
         Some(Server::Down(_, why)) if promotion.forced && view.silent_for(from).unwrap_or(0) >= FORCE_PATIENCE_SECS => {
             plan.step(signal(
                 view,
@@ -126,6 +127,27 @@ pub(super) fn stop_primary(view: &View<'_>, promotion: &Promotion, plan: &mut Pl
             wait_for_shutdown(view, promotion, plan);
         }
     }
+}
+
+/// A primary that answers with an error lives, and has every write: it is not killed, and without force it is not stopped
+/// either, because what it is asked before that it cannot tell.
+fn stop_unasked(view: &View<'_>, promotion: &Promotion, why: &str, plan: &mut Plan<Change>) {
+    let from = &promotion.from;
+    if !promotion.forced {
+        if view.silent_for(from).unwrap_or(0) > PATIENCE_SECS {
+            return finish(promotion, false, format!("{from} cannot be asked: {why}"), view, plan);
+        }
+        plan.wait(from, format!("{why}; it has to be asked before it is stopped"));
+        return plan.again_in(POLL_SILENT);
+    }
+    if !promotion.fenced {
+        plan.chain(fence(view, promotion));
+    } else if promotion.stopping_since.is_none() {
+        plan.chain(stop(view, promotion));
+    } else {
+        return wait_for_shutdown(view, promotion, plan);
+    }
+    plan.again_in(POLL);
 }
 
 /// A serving primary on its way to its stop. What may take long, the fence and a checkpoint, is done while it serves, and the
@@ -203,7 +225,9 @@ fn checkpoint(view: &View<'_>, promotion: &Promotion) -> Vec<Action<Change>> {
 }
 
 fn wait_for_shutdown(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Change>) {
-    let waited = view.silent_for(&promotion.from).unwrap_or(0);
+    // One that answered with errors before fell silent earlier than it was asked to stop.
+    let asked_for = promotion.stopping_since.map_or(i64::MAX, |since| view.now - since);
+    let waited = view.silent_for(&promotion.from).unwrap_or(0).min(asked_for);
     if waited > view.cluster.stop_grace_secs {
         let cause = format!("it has been stopping for {waited} s, longer than spec.stopGracePeriod");
         let killed = Op::Remember(Change::Killed(promotion.id));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::super::desired::Role;
 use super::super::super::memory::{Change, Promotion};
+use super::super::access;
 use super::super::foundation;
 use super::super::keep;
 use super::super::life::{self, Life};
@@ -13,6 +14,12 @@ use crate::model::Seen;
 use crate::model::container::{ContainerObserved, RunState};
 use crate::model::plan::{Action, EngineOp, Plan};
 use crate::model::postgres::{Control, Down, Server};
+
+/// How long it answers with an error until that counts, in seconds: one that is full is not for long.
+const ERRORS_SECS: i64 = 5;
+
+/// How soon one that answers with an error is looked at again.
+const POLL_ERRORS: Duration = Duration::from_millis(250);
 
 /// How soon it is looked at again after a step that lets the agent in.
 const SOON: Duration = Duration::from_secs(1);
@@ -62,10 +69,11 @@ fn running(view: &View<'_>, promotion: &Promotion, container: &ContainerObserved
     }
     match view.server(to) {
         Some(Server::Down(Down::PasswordUnknown, why)) => {
-            plan.step(keep::recover_passwords(view, to, container, why));
+            plan.step(access::recover_passwords(view, to, container, why));
             plan.again_in(SOON);
         }
         Some(Server::Down(Down::PasswordRejected, why)) => shut_out(view, promotion, container, why, plan),
+        Some(Server::Down(Down::Errors, why)) => answers_with_error(view, promotion, container, why, plan),
         Some(Server::Down(..) | Server::Up(_)) | None if view.silent_for(to).unwrap_or(0) > PATIENCE_SECS => {
             out_of_patience(view, promotion, plan);
         }
@@ -93,9 +101,36 @@ fn shut_out(view: &View<'_>, promotion: &Promotion, container: &ContainerObserve
         (true, true) => wait(to, plan),
         (false, true) => finish(promotion, true, format!("{to} is the primary"), view, plan),
         (false, false) => {
-            plan.step(keep::reset_password(view, to, container, why));
+            plan.step(access::reset_password(view, to, container, why));
             plan.again_in(SOON);
         }
+    }
+}
+
+/// It is alive, and cannot be asked. Its control file says what it is.
+fn answers_with_error(
+    view: &View<'_>,
+    promotion: &Promotion,
+    container: &ContainerObserved,
+    why: &str,
+    plan: &mut Plan<Change>,
+) {
+    let to = &promotion.to;
+    let lasts = view.silent_for(to).is_some_and(|secs| secs >= ERRORS_SECS);
+    let Some(control) = view.control(to).known().filter(|_| lasts) else {
+        plan.wait(to, format!("{why}; whether it was promoted is not known yet"));
+        return plan.again_in(POLL_ERRORS);
+    };
+    match (control.state.is_standby(), promotion.requested) {
+        (true, false) => finish(promotion, false, format!("{to} cannot be asked: {why}"), view, plan),
+        (true, true) if view.now - promotion.sent_at > ASK_AGAIN_SECS => {
+            let cause = format!("{} is down, and it cannot be asked: {why}", promotion.from);
+            plan.step(Action::engine(to, EngineOp::PromoteInside(container.id.clone()), cause));
+            plan.again_in(SOON);
+        }
+        (true, true) => wait(to, plan),
+        (false, false) if !promotion.forced => finish(promotion, false, by_hand(promotion), view, plan),
+        (false, _) => finish(promotion, true, format!("{to} is the primary"), view, plan),
     }
 }
 

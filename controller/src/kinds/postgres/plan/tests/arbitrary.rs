@@ -55,6 +55,7 @@ fn down() -> impl Strategy<Value = Down> {
         Down::ShuttingDown,
         Down::PasswordRejected,
         Down::PasswordUnknown,
+        Down::Errors,
         Down::NoAnswer,
     ])
 }

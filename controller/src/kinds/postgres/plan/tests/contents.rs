@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::world::{World, login, slot};
+use crate::kinds::postgres::memory::Change;
 use crate::kinds::postgres::spec::{Database, ExactExtension, Extension, Initdb, Role};
-use crate::model::postgres::{ExtensionFacts, Made};
+use crate::model::plan::{Action, Op};
+use crate::model::postgres::{ExtensionFacts, Made, SqlOp};
 
 fn role(name: &str) -> Role {
     serde_json::from_value(serde_json::json!({"name": name})).expect("a valid role")
@@ -209,4 +211,35 @@ fn what_initdb_made_is_not_made_otherwise() {
         ..Made::default()
     });
     insta::assert_snapshot!(world.plan(), @"master: blocked, spec.initdb: `encoding` is LATIN1, and the data was made with UTF8. initdb runs once, for a new cluster. Put the old value back; to change it, start a second cluster and load a dump into it");
+}
+
+#[test]
+fn many_roles_and_databases_are_one_step_in_the_order_of_their_need() {
+    let world = |count: u32| {
+        World::new(0).healthy().edit(|spec| {
+            for number in 0..count {
+                let name = format!("app{number}");
+                spec.databases
+                    .push(database(&format!("shop{number}"), Some(&name), &[]));
+                spec.roles.push(role(&name));
+            }
+        })
+    };
+    insta::assert_snapshot!(world(1).plan(), @r"
+    master: create role app0, because it is missing
+    master: waiting, create database shop0: its owner is made first
+    ");
+    insta::assert_snapshot!(world(30).plan(), @"master: create 30 roles, create 30 databases, because they are missing, or not as the manifest says");
+    let plan = world(300).next();
+    let ops: Vec<&SqlOp> = plan.actions().filter_map(many).flatten().collect();
+    assert_eq!(ops.len(), 400, "the rest is for the next look");
+    let is_role = |op: &&SqlOp| matches!(op, SqlOp::Role(_));
+    assert_eq!(ops.iter().take_while(|op| is_role(op)).count(), 300);
+}
+
+fn many(action: &Action<Change>) -> Option<&Vec<SqlOp>> {
+    match &action.op {
+        Op::Sql(_, SqlOp::Many(ops)) => Some(ops),
+        _ => None,
+    }
 }

@@ -58,6 +58,7 @@ pub fn login() -> RoleFacts {
         },
         password_fits: Some(true),
         member_of: Vec::new(),
+        has_expired: false,
     }
 }
 
