@@ -35,7 +35,7 @@ pub(super) async fn network(docker: &Docker, spec: &NamedSpec) -> Result<(), Hos
             name: spec.name.clone(),
             driver: Some("bridge".to_owned()),
             labels: Some(spec.labels.clone().into_iter().collect()),
-            ipam: spec.labels.get(labels::SUBNET).map(ipam),
+            ipam: spec.labels.get(labels::SUBNET).map(|subnet| ipam(subnet)),
             ..NetworkCreateRequest::default()
         };
         let _turn = docker.network_turn.lock().await;
@@ -123,9 +123,9 @@ fn is_ours(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>) 
     wanted.get(labels::UID) == found.get(labels::UID)
 }
 
-fn ipam(subnet: &String) -> Ipam {
+fn ipam(subnet: &str) -> Ipam {
     let config = IpamConfig {
-        subnet: Some(subnet.clone()),
+        subnet: Some(subnet.to_owned()),
         ..IpamConfig::default()
     };
     Ipam {

@@ -241,6 +241,7 @@ impl Default for PostgresExporter {
         PostgresExporter {
             image: postgres_exporter_image(),
             queries: None,
+            databases: Vec::new(),
             ports: BTreeMap::new(),
             resources: Resources::default(),
         }

@@ -288,7 +288,7 @@ async fn look<R: Reads>(
             if has_trouble {
                 (seen.log, seen.log_unreadable) = last_lines(host, container).await;
             }
-            if was_silent && matches!(seen.server, Server::Down(Down::NoAnswer, _)) {
+            if was_silent && pulse::is_of_use(&seen.server) {
                 seen.sign = pulse::sign_of(host, image, container, &seen.log).await;
             }
             let is_cut_off = target(cluster, container).is_none();

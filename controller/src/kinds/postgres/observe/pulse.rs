@@ -62,6 +62,11 @@ impl Observed {
     }
 }
 
+/// Whether a server's processes have to be looked at to know whether it lives, or gets on with its shutdown.
+pub(super) fn is_of_use(server: &Server) -> bool {
+    matches!(server, Server::Down(Down::NoAnswer | Down::ShuttingDown, _))
+}
+
 /// Signs of life of a server that does not answer.
 pub(super) async fn sign_of<R: Reads>(
     host: &R,
@@ -82,10 +87,7 @@ pub(super) async fn sign_of<R: Reads>(
 
 /// What is known of the silent servers after this look. Where nothing could be seen, what was known before stays as it was.
 pub(super) fn pulses(observed: &Observed, before: &Observed, now: i64) -> BTreeMap<String, Pulse> {
-    let silent = observed
-        .members
-        .iter()
-        .filter(|(_, seen)| matches!(seen.server, Server::Down(Down::NoAnswer, _)));
+    let silent = observed.members.iter().filter(|(_, seen)| is_of_use(&seen.server));
     let known = silent.filter_map(|(member, seen)| {
         let before = before.pulses.get(member);
         let pulse = match &seen.sign {

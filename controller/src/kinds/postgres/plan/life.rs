@@ -26,6 +26,8 @@ const MAIN_STILL_SECS: i64 = 60;
 const WORST_PRESSURE: i64 = 3;
 /// At how many looks it has to be so, at the least.
 const LOOKS: u32 = 5;
+/// From how much CPU time on a shutdown gets on, in thousandths of a CPU: who waits is woken now and then.
+const BUSY_PERMILLE: u64 = 10;
 /// How long a member that was started is left to come up before the next is killed, in seconds.
 const ONE_AT_A_TIME_SECS: i64 = 60;
 /// How long another cluster goes first, in seconds: its turn may never come.
@@ -211,6 +213,15 @@ pub fn is_coming_up(view: &View<'_>, member: &str) -> bool {
         .get(member)
         .is_some_and(|starts| view.now - starts.last < ONE_AT_A_TIME_SECS);
     is_fresh && view.facts(member).is_none() && !keep::is_crash_looping(view, member)
+}
+
+/// How a shutdown gets on, if it does: it writes what is dirty in memory, which takes a disk and a CPU, or both are not there
+/// for it. One that only waits for somebody uses neither.
+pub fn gets_on(view: &View<'_>, member: &str) -> Option<String> {
+    let pulse = view.pulse(member)?;
+    let vitals = &pulse.last.vitals;
+    let is_busy = vitals.runnable > 0 || vitals.in_disk_sleep > 0 || pulse.cpu_permille >= Some(BUSY_PERMILLE);
+    (is_busy && vitals.main != ProcessState::Stopped).then(|| words(pulse))
 }
 
 /// Whether a running member is known to be dead.

@@ -228,7 +228,17 @@ fn wait_for_shutdown(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Cha
     // One that answered with errors before fell silent earlier than it was asked to stop.
     let asked_for = promotion.stopping_since.map_or(i64::MAX, |since| view.now - since);
     let waited = view.silent_for(&promotion.from).unwrap_or(0).min(asked_for);
-    if waited > view.cluster.stop_grace_secs {
+    let is_late = waited > view.cluster.stop_grace_secs;
+    if let Some(words) = life::gets_on(view, &promotion.from).filter(|_| is_late && !promotion.forced) {
+        let container = view.cluster.container_name(&promotion.from);
+        let text = format!(
+            "its fast shutdown takes longer than spec.stopGracePeriod ({waited} s) and gets on: {words}. A kill would cost its \
+             data directory; whoever wants that says `docker kill {container}`"
+        );
+        plan.wait(&promotion.from, text);
+        return plan.again_in(POLL_SILENT);
+    }
+    if is_late {
         let cause = format!("it has been stopping for {waited} s, longer than spec.stopGracePeriod");
         let killed = Op::Remember(Change::Killed(promotion.id));
         return plan.chain(vec![

@@ -303,7 +303,7 @@ fn a_primary_that_nobody_asked_to_stop_is_not_killed_for_its_silence() {
         .healthy()
         .promoting("replica-1")
         .down("master", Down::NoAnswer, "timeout")
-        .edit(|spec| spec.stop_grace_period = "2s".parse().expect("a duration"));
+        .edit(|spec| spec.stop_grace_period = "2s".to_owned());
     let silent = world.since(&observe::no_answer("master"), 20);
     assert!(!silent.plan().contains("SIGKILL"), "{}", silent.plan());
     let asked = silent.remember(|memory| {
@@ -313,6 +313,35 @@ fn a_primary_that_nobody_asked_to_stop_is_not_killed_for_its_silence() {
             .for_each(|p| p.stopping_since = Some(super::world::NOW));
     });
     assert!(asked.plan().contains("SIGKILL"), "{}", asked.plan());
+}
+
+#[test]
+fn a_shutdown_that_gets_on_is_not_cut_off_and_one_that_waits_is() {
+    let world = World::new(1)
+        .healthy()
+        .promoting("replica-1")
+        .edit(|spec| spec.stop_grace_period = "2s".to_owned())
+        .remember(|memory| {
+            memory
+                .promotion
+                .iter_mut()
+                .for_each(|p| p.stopping_since = Some(super::world::NOW - 20));
+        });
+    let with = |change: fn(&mut crate::model::process::Vitals)| {
+        let mut vitals = vitals();
+        change(&mut vitals);
+        let seen = world.clone().silent("master", still_for(0, &vitals));
+        seen.down("master", Down::ShuttingDown, "the database system is shutting down")
+    };
+    let writes = with(|vitals| vitals.in_disk_sleep = 1);
+    assert!(
+        !writes.plan().contains("SIGKILL") && writes.plan().contains("gets on: "),
+        "{}",
+        writes.plan()
+    );
+    assert!(writes.forced().plan().contains("SIGKILL"));
+    let waits = with(|_| {});
+    assert!(waits.plan().contains("SIGKILL"), "{}", waits.plan());
 }
 
 #[test]
