@@ -251,7 +251,6 @@ impl<C> Action<C> {
     /// Whether it gets in the way of nothing else that is done to the same or another subject, however long it takes.
     pub fn disturbs_nobody(&self) -> bool {
         match &self.op {
-            Op::Sql(_, SqlOp::Many(_)) => self.is_aside,
             Op::Sql(_, op) => *op == SqlOp::Checkpoint,
             Op::Remember(_) => self.is_aside,
             Op::Engine(op) => self.is_aside && matches!(op, EngineOp::CheckConfig(_)),

@@ -40,6 +40,8 @@ const LOOKS_FOR: Duration = Duration::from_secs(3);
 const LOOKS_PER_PASS: usize = 20;
 /// How long a look counts where there are more.
 const LOOKED_FOR: Duration = Duration::from_secs(50);
+/// How long statements are sent in one go: what else is to be done to the server waits for them.
+const BATCH_FOR: Duration = Duration::from_secs(20);
 /// How much longer than the server's own deadline a statement's outcome is waited for: its own words are better.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -77,7 +79,21 @@ impl PostgresWrite for Postgres {
             return self.single(target, op).await;
         };
         let mut failures = Vec::new();
-        for op in ops {
+        let began = Instant::now();
+        for (done, op) in ops.iter().enumerate() {
+            if began.elapsed() >= BATCH_FOR {
+                let why = format!(
+                    "after {} s {} are left for the next look",
+                    BATCH_FOR.as_secs(),
+                    ops.len() - done
+                );
+                failures.push(HostError::new(
+                    FailureKind::Other,
+                    SqlOp::Many(ops.clone()).to_string(),
+                    why,
+                ));
+                break;
+            }
             match self.single(target, op).await {
                 Ok(()) => {}
                 Err(error) if error.kind == FailureKind::Unreachable => return Err(error),
@@ -277,7 +293,9 @@ impl Postgres {
                     false => self.secrets.reveal(secret),
                 };
                 let password = password.map_err(Trouble::Secret)?;
-                Some(postgres_protocol::password::scram_sha_256(password.as_bytes()))
+                let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
+                self.verifiers.borrow_mut().made(&verifier, &password);
+                Some(verifier)
             }
             _ => None,
         };

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use sha2::{Digest, Sha256};
 
-/// How many answers are remembered. A cluster has a handful of roles; this only bounds the years.
+/// How many answers are remembered. A cluster has a handful of roles, or hundreds; this only bounds the years.
 const REMEMBERED: usize = 1024;
 
 /// Remembers which verifiers belong to which passwords, because working one out takes thousands of rounds of SHA-256.
@@ -23,21 +23,34 @@ pub struct Verifiers {
 impl Verifiers {
     /// Whether `verifier` belongs to `password`.
     pub fn fits(&mut self, verifier: &str, password: &str) -> bool {
-        let pair = Sha256::new()
-            .chain_update(verifier)
-            .chain_update([0])
-            .chain_update(password);
-        let pair: [u8; 32] = pair.finalize().into();
+        let pair = pair(verifier, password);
         if let Some(fits) = self.known.get(&pair) {
             return *fits;
         }
+        let fits = fits(verifier, password);
+        self.remember(pair, fits);
+        fits
+    }
+
+    /// Takes note of a verifier that was made of a password: it need not be worked out again.
+    pub fn made(&mut self, verifier: &str, password: &str) {
+        self.remember(pair(verifier, password), true);
+    }
+
+    fn remember(&mut self, pair: [u8; 32], fits: bool) {
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        let fits = fits(verifier, password);
         self.known.insert(pair, fits);
-        fits
     }
+}
+
+fn pair(verifier: &str, password: &str) -> [u8; 32] {
+    let pair = Sha256::new()
+        .chain_update(verifier)
+        .chain_update([0])
+        .chain_update(password);
+    pair.finalize().into()
 }
 
 /// Whether `verifier` belongs to `password`. Anything that is not a SCRAM verifier does not, an MD5 hash included:

@@ -51,9 +51,8 @@ fn gather(view: &View<'_>, primary: &str, (contents, dependent): (Plan<Change>, 
         Op::Engine(_) | Op::Grafana(..) | Op::Listen(_) | Op::Remember(_) => None,
     });
     let many = SqlOp::Many(ops.chain(dependent).take(BATCH).collect());
-    // It may take long, and nothing else has to wait for it.
     let step = view.sql(primary, many, "they are missing, or not as the manifest says");
-    let step = step.map(|step| if is_drift { step.drift() } else { step }.aside());
+    let step = step.map(|step| if is_drift { step.drift() } else { step });
     plan.chain(step.into_iter().collect());
 }
 
