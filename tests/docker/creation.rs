@@ -38,7 +38,6 @@ fn a_cluster_is_made_as_its_manifest_and_its_scripts_say_and_not_otherwise_after
     script(&world, "30.sh", &by_shell);
     script(&world, "40.sql", "select nothing from nowhere;");
     world.spec["initScripts"] = json!("init");
-    world.spec["network"] = json!({"subnet": "10.213.64.0/28", "serviceSubnet": "10.213.64.16/28"});
     world.spec["initdb"] = json!({"localeProvider": "icu", "icuLocale": "de-DE", "dataChecksums": false});
     world.spec["databases"] = json!([
         {"name": "shop", "extensions": [{"name": "hstore", "schema": "tools", "version": 1.7}]},
@@ -78,6 +77,29 @@ fn a_cluster_is_made_as_its_manifest_and_its_scripts_say_and_not_otherwise_after
     let beside = "select string_agg(extname, ' ' order by extname) from pg_extension where extname <> 'plpgsql'";
     assert_eq!(world.sql("master", "desk", beside), "cube earthdistance pg_trgm");
 
+    world.edit(|spec| {
+        spec["databases"][0]["extensions"][0] = json!({"name": "hstore", "schema": "other", "version": "1.8"});
+        spec["initdb"]["encoding"] = json!("LATIN1");
+    });
+    world.until("the extension is as it is named", |w| at(w) == "1.8|other");
+    world.until("what is made once is not made otherwise", |w| {
+        w.condition("Ready").1 == "InitdbFixed"
+    });
+    let (_, _, message) = world.condition("Ready");
+    assert!(
+        message.contains("`encoding` is LATIN1, and the data was made with UTF8"),
+        "{message}"
+    );
+    world.edit(|spec| spec["initdb"]["encoding"] = json!("utf-8"));
+    world.wait_ready();
+}
+
+#[test]
+fn networks_and_logs_are_as_the_manifest_says_and_bounded_where_it_says_nothing() {
+    let mut world = World::new("engine-words", 1);
+    world.spec["network"] = json!({"subnet": "10.213.64.0/28", "serviceSubnet": "10.213.64.16/28"});
+    world.start();
+    world.wait_ready();
     let shown = |format: &str| docker(&["inspect", "-f", format, &world.container("replica-1")]);
     assert!(
         shown("{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}")
@@ -100,20 +122,10 @@ fn a_cluster_is_made_as_its_manifest_and_its_scripts_say_and_not_otherwise_after
         ["master", "replica-1"].iter().all(is_as_wanted)
     });
     world.wait_ready();
-
-    world.edit(|spec| {
-        spec["databases"][0]["extensions"][0] = json!({"name": "hstore", "schema": "other", "version": "1.8"});
-        spec["initdb"]["encoding"] = json!("LATIN1");
+    world.edit(|spec| spec["network"]["subnet"] = json!("10.213.64.32/28"));
+    world.until("a network in use is not changed", |w| {
+        w.condition("Ready").1 == "OtherSubnet"
     });
-    world.until("the extension is as it is named", |w| at(w) == "1.8|other");
-    world.until("what is made once is not made otherwise", |w| {
-        w.condition("Ready").1 == "InitdbFixed"
-    });
-    let (_, _, message) = world.condition("Ready");
-    assert!(
-        message.contains("`encoding` is LATIN1, and the data was made with UTF8"),
-        "{message}"
-    );
-    world.edit(|spec| spec["initdb"]["encoding"] = json!("utf-8"));
+    world.edit(|spec| spec["network"]["subnet"] = json!("10.213.64.0/28"));
     world.wait_ready();
 }

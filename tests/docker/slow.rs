@@ -28,12 +28,15 @@ fn a_server_that_is_slow_or_recovers_slowly_is_not_killed() {
     let mut world = World::new("slow", 0);
     world.spec["resources"] = json!({"cpu": "0.3"});
     world.spec["parameters"]["max_connections"] = json!(100);
+    // What is to be recovered is not written down before the kill.
+    world.spec["parameters"]["checkpoint_timeout"] = json!("1h");
+    world.spec["parameters"]["max_wal_size"] = json!("4GB");
     world.start();
     world.wait_ready();
     world.sql(
         "master",
         "postgres",
-        "create table t as select generate_series(1, 400000) as n",
+        "create table t as select generate_series(1, 1500000) as n",
     );
     let before = world.started_at("master");
     let container = world.container("master");
@@ -57,7 +60,7 @@ fn a_server_that_is_slow_or_recovers_slowly_is_not_killed() {
     world.wait_ready();
     assert_eq!(world.started_at("master"), recovering, "in one go");
     assert!(!was_killed(&world), "{}", world.events());
-    assert_eq!(world.sql("master", "postgres", "select count(*) from t"), "400000");
+    assert_eq!(world.sql("master", "postgres", "select count(*) from t"), "1500000");
     let none = docker_output(&["exec", &container, "pidof", "psql"]);
     assert_ne!(none.code, 0, "the load ended with the kill");
 }

@@ -70,7 +70,8 @@ impl World {
         let is_ahead = |other: &usize| {
             let other = &self.containers[*other];
             let is_told = known.and_then(|known| known.get(&other.seen.name)) == Some(&Glimpse::Standby);
-            is_told && other.member() != member
+            // Somebody's copy of a member is nobody whose word counts.
+            is_told && other.member() != member && !other.is_copy()
         };
         let told = (0..self.containers.len()).filter(is_ahead).filter_map(|other| {
             let data = self.data(other).filter(|data| data.is_standby)?;

@@ -310,7 +310,7 @@ fn a_primary_that_nobody_asked_to_stop_is_not_killed_for_its_silence() {
         memory
             .promotion
             .iter_mut()
-            .for_each(|p| p.stopping_since = Some(super::world::NOW));
+            .for_each(|p| p.stopping_since = Some(super::world::NOW - 3));
     });
     assert!(asked.plan().contains("SIGKILL"), "{}", asked.plan());
 }
