@@ -12,6 +12,12 @@ use crate::model::plan::ConfigCheck;
 const USER: &str = "postgres";
 /// The script's exit code for a failure that says nothing of the configuration.
 const NOT_CHECKED: i64 = 71;
+/// The exit code of `psql` when it gets no connection, as opposed to an error in the script.
+const NOT_LET_IN: i64 = 2;
+/// What somebody set for the role or the database must not keep the agent from its work.
+const OPTIONS: &str = "PGOPTIONS=-c role=none -c default_transaction_read_only=off \
+    -c default_transaction_isolation=read\\ committed -c statement_timeout=40s -c session_preload_libraries= \
+    -c local_preload_libraries= -c search_path=pg_catalog";
 /// How a configuration is tried beside a server that runs.
 const CHECK: &str = concat!(include_str!("../../kinds/postgres/probe.sh"), include_str!("check.sh"));
 
@@ -144,23 +150,30 @@ impl Docker {
         said.map_err(|words| HostError::new(FailureKind::Other, what, words))
     }
 
-    /// Runs a script as the superuser, through the socket. The inner error is in the server's words.
+    /// Runs a script as the superuser, through the socket. The inner error is in the server's words. Where it is not let in, it
+    /// tries another database, and what newer servers have against triggers that keep everybody out: older ones refuse that.
     async fn psql(&self, container: &str, script: &str) -> Result<Result<(), String>, HostError> {
-        let first = self.psql_in(container, "postgres", script).await?;
-        match first {
-            Err(why) if why.contains("does not exist") || why.contains("not currently accepting connections") => {
-                let second = self.psql_in(container, "template1", script).await?;
-                Ok(second.map_err(|_| why))
+        let mut why = None;
+        for options in [OPTIONS.to_owned(), format!("{OPTIONS} -c event_triggers=off")] {
+            for database in ["postgres", "template1"] {
+                let output = self.psql_in(container, (database, &options), script).await?;
+                let words = || server_words(&output.stderr);
+                match output.code {
+                    0 => return Ok(Ok(())),
+                    NOT_LET_IN if !output.stderr.contains("timeout expired") => drop(why.get_or_insert_with(words)),
+                    _ => return Ok(Err(words())),
+                }
             }
-            outcome => Ok(outcome),
         }
+        Ok(Err(why.unwrap_or_default()))
     }
 
-    async fn psql_in(&self, container: &str, database: &str, script: &str) -> Result<Result<(), String>, HostError> {
-        // What somebody set for the role or the database must not keep this from working.
-        const OPTIONS: &str = "PGOPTIONS=-c role=none -c default_transaction_read_only=off \
-            -c default_transaction_isolation=read\\ committed -c statement_timeout=40s \
-            -c session_preload_libraries= -c local_preload_libraries= -c search_path=pg_catalog";
+    async fn psql_in(
+        &self,
+        container: &str,
+        (database, options): (&str, &str),
+        script: &str,
+    ) -> Result<ExecOutput, HostError> {
         let exec = Exec {
             argv: &[
                 "psql",
@@ -176,15 +189,11 @@ impl Docker {
                 "-d",
                 database,
             ],
-            env: &["LC_ALL=C", "PGCONNECT_TIMEOUT=10", OPTIONS],
+            env: &["LC_ALL=C", "PGCONNECT_TIMEOUT=10", options],
             stdin: Some(script.as_bytes()),
             user: USER,
         };
-        let output = self.exec(container, exec).await?;
-        Ok(match output.code {
-            0 => Ok(()),
-            _ => Err(server_words(&output.stderr)),
-        })
+        self.exec(container, exec).await
     }
 }
 
