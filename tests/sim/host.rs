@@ -12,6 +12,7 @@ use reconciler::host::{
 use reconciler::model::Seen;
 use reconciler::model::container::{Objects, RunState};
 use reconciler::model::holder::Holder;
+use reconciler::model::labels;
 use reconciler::model::plan::EngineOp;
 use reconciler::model::process::Vitals;
 use reconciler::model::wal::{LogQuestion, Proof};
@@ -183,6 +184,7 @@ impl SimHost {
         if let (Fate::CrashAmid, Some(op)) = (fate, op) {
             self.with(|world| match op {
                 EngineOp::RemoveVolume(name) if world.claims.contains_key(name) => drop(world.carry_out(op)),
+                EngineOp::CreateVolume(spec) if spec.labels.contains_key(labels::CLAIM) => drop(world.carry_out(op)),
                 _ => world.postpone(op.clone()),
             });
             return self.dies().await;

@@ -58,10 +58,12 @@ impl PostgresWrite for SimHost {
         if *op == SqlOp::Promote {
             let memory = self.memory();
             self.see(|world| {
+                let primary = memory.as_ref().and_then(|memory| memory.primary.clone());
                 let asked = memory.and_then(|memory| memory.promotion);
                 // It is asked again after a while.
                 let is_second = |asked: &Promotion| asked.requested && asked.sent_at < world.seconds() - 1;
-                world.watch.asked_before = asked.filter(is_second).map(|asked| asked.to);
+                // Who is the recorded primary was asked, and took over, before.
+                world.watch.asked_before = asked.filter(is_second).map(|asked| asked.to).or(primary);
             });
         }
         self.call(op.to_string(), (1, 8), None, |world| world.run(target, op))

@@ -59,6 +59,7 @@ pub fn let_us_in(view: &View<'_>, member: &str, container: &ContainerObserved, w
         if writers::is_another_feared(view, member, plan) {
             return;
         }
+        steps.extend(writers::fence(view, member));
         steps.extend(sync::before_start(view, member));
         let promote = EngineOp::PromoteInside(container.id.clone());
         steps.push(Action::engine(

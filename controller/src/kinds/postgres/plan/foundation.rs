@@ -100,12 +100,20 @@ pub fn two_primaries(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) ->
         return false;
     }
     let others: Vec<&str> = writable.iter().map(|m| m.as_str()).collect();
+    let ways = others.iter().map(|other| {
+        let container = view.cluster.container_name(other);
+        format!(
+            "`reconciler promote {other} --force` makes {other} the primary as it is; `docker stop {container}` stops it, and \
+             {primary} goes on"
+        )
+    });
     plan.confirm(
         &view.cluster.name,
         format!(
-            "{} accepts writes but {primary} is the recorded primary, which does not answer as one; \
-             nothing is touched. Decide with `reconciler promote MEMBER --force`",
-            others.join(", ")
+            "{} accepts writes but {primary} is the recorded primary, which does not answer as one; nothing is touched. \
+             To go on: {}",
+            others.join(", "),
+            ways.collect::<Vec<_>>().join("; or ")
         ),
     );
     true

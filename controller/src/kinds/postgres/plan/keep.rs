@@ -58,7 +58,8 @@ pub fn primary(view: &View<'_>, member: &str, plan: &mut Plan<Change>) {
     let is_standby = view.facts(member).is_some_and(|facts| facts.in_recovery) && !view.is_foreign(member);
     if is_standby && !writers::is_another_feared(view, member, plan) {
         let cause = "it is the recorded primary and runs as a replica";
-        let mut steps: Vec<Step> = sync::before_start(view, member).into_iter().collect();
+        let mut steps = writers::fence(view, member);
+        steps.extend(sync::before_start(view, member));
         steps.push(view.deliver(member, Role::Primary, cause));
         steps.extend(view.sql(member, SqlOp::Promote, cause));
         plan.chain(steps);

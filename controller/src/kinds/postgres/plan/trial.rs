@@ -246,11 +246,11 @@ pub fn confirm(view: &View<'_>, plan: &mut Plan<Change>) {
     }
 }
 
-/// Whether a configuration has no part in how a container ended: it was killed from outside, but not for want of memory, the
-/// engine could not start it, or the entry point says what was missing.
+/// Whether a configuration has no part in how a container ended: somebody stopped it, or killed it, but not for want of memory;
+/// the engine could not start it, or the entry point says what was missing.
 fn is_innocent(container: &ContainerObserved) -> bool {
     let is_killed = container.exit_code == KILLED && !container.oom_killed;
-    is_killed || !container.error.is_empty() || ENTRY_POINT.contains(&container.exit_code)
+    is_killed || container.exit_code == 0 || !container.error.is_empty() || ENTRY_POINT.contains(&container.exit_code)
 }
 
 fn has_started_with(view: &View<'_>, member: &str, settings: &Settings) -> bool {

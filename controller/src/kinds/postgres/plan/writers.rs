@@ -1,7 +1,8 @@
 //! Members beside the recorded primary of which nobody knows whether they take writes.
 
+use super::super::desired::Role;
 use super::super::memory::Change;
-use super::view::View;
+use super::view::{Step, View};
 use crate::model::container::RunState;
 use crate::model::plan::Plan;
 
@@ -19,6 +20,18 @@ pub fn is_another_feared(view: &View<'_>, primary: &str, plan: &mut Plan<Change>
         plan.confirm(member, text);
     }
     !feared.is_empty()
+}
+
+/// The steps that keep whoever was a primary, and does not run, from being started as one by somebody.
+pub fn fence(view: &View<'_>, primary: &str) -> Vec<Step> {
+    let others = view.members().into_iter().filter(|member| member != primary);
+    let former = others.filter(|member| {
+        let state = view.container(member).map(|container| container.state);
+        let is_down = matches!(state, Some(RunState::Created | RunState::Exited));
+        is_down && !view.is_standby_on_disk(member) && !view.control(member).is_absent()
+    });
+    let fenced = |member: String| view.deliver(&member, Role::Replica, format!("fenced: {primary} is the primary"));
+    former.map(fenced).collect()
 }
 
 fn may_write(view: &View<'_>, member: &str) -> bool {

@@ -211,7 +211,7 @@ fn two_writable_members_without_the_recorded_one_are_not_touched() {
         facts.in_recovery = false;
         facts.timeline = 2;
     });
-    insta::assert_snapshot!(writable.plan(), @"pg: needs your confirmation, replica-2 accepts writes but master is the recorded primary, which does not answer as one; nothing is touched. Decide with `reconciler promote MEMBER --force`");
+    insta::assert_snapshot!(writable.plan(), @"pg: needs your confirmation, replica-2 accepts writes but master is the recorded primary, which does not answer as one; nothing is touched. To go on: `reconciler promote replica-2 --force` makes replica-2 the primary as it is; `docker stop pg-replica-2` stops it, and master goes on");
     // Of one whose volume was given up it is decided.
     let given_up = writable.clone().remember(|memory| {
         memory.generations.insert("replica-2".to_owned(), 2);
@@ -222,7 +222,7 @@ fn two_writable_members_without_the_recorded_one_are_not_touched() {
         "{plan}"
     );
     let both = writable.facts("replica-1", |facts| facts.in_recovery = false);
-    insta::assert_snapshot!(both.plan(), @"pg: needs your confirmation, replica-1, replica-2 accepts writes but master is the recorded primary, which does not answer as one; nothing is touched. Decide with `reconciler promote MEMBER --force`");
+    insta::assert_snapshot!(both.plan(), @"pg: needs your confirmation, replica-1, replica-2 accepts writes but master is the recorded primary, which does not answer as one; nothing is touched. To go on: `reconciler promote replica-1 --force` makes replica-1 the primary as it is; `docker stop pg-replica-1` stops it, and master goes on; or `reconciler promote replica-2 --force` makes replica-2 the primary as it is; `docker stop pg-replica-2` stops it, and master goes on");
 }
 
 #[test]
