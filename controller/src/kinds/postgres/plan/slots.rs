@@ -269,7 +269,8 @@ pub fn lack(view: &View<'_>, main: &PgFacts, target: &str, name: &str, slot: &Lo
         ));
     }
     let (_, reach) = facts.reach();
-    (slot.confirmed_lsn > reach).then(|| {
+    // Who streams gets the rest before the primary has stopped, and was asked a moment before the primary was.
+    (slot.confirmed_lsn > reach && !facts.receiver_streaming).then(|| {
         format!(
             "{name}: its receiver has confirmed up to {}, and {target} has received up to {reach}",
             slot.confirmed_lsn

@@ -154,7 +154,15 @@ fn what_a_promotion_breaks_is_said_before() {
     let of_primary = |change: fn(&mut crate::model::postgres::PgFacts)| dry_run(&syncing().facts("master", change)).1;
     insta::assert_snapshot!(of_primary(|facts| facts.version = 160_002), @"sub: PostgreSQL 16 does not copy logical slots to standbys");
     insta::assert_snapshot!(of_primary(|facts| facts.logical.values_mut().for_each(|slot| slot.failover = false)), @"sub: it was not made with `failover`, so no standby has it");
-    insta::assert_snapshot!(of_primary(|facts| facts.logical.values_mut().for_each(|slot| slot.confirmed_lsn = Lsn(0x501))), @"sub: its receiver has confirmed up to 0/501, and replica-1 has received up to 0/500");
+    let ahead = syncing().facts("master", |facts| {
+        facts
+            .logical
+            .values_mut()
+            .for_each(|slot| slot.confirmed_lsn = Lsn(0x501));
+    });
+    assert!(dry_run(&ahead).0, "it gets the rest before the primary has stopped");
+    let ahead = ahead.facts("replica-1", |facts| facts.receiver_streaming = false);
+    insta::assert_snapshot!(dry_run(&ahead).1, @"sub: its receiver has confirmed up to 0/501, and replica-1 has received up to 0/500");
     assert_eq!(
         of_primary(|facts| facts.logical.values_mut().for_each(|slot| slot.temporary = true)),
         "replica-1 has copies of all that last"
