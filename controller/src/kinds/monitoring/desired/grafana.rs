@@ -51,7 +51,7 @@ pub(super) fn piece(view: &View<'_>) -> Option<Piece> {
         token: "{password}".to_owned(),
         secret: content::admin_password(view.monitor, spec),
         // It takes one at its first start only, and keeps it in its volume.
-        make: !view.has_volume(GRAFANA),
+        make: view.is_grafana_new(),
         escape: Escape::None,
     };
     let file = FileSpec {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::super::desired;
 use super::super::memory::{Change, Memory};
-use super::super::monitor::Monitor;
+use super::super::monitor::{GRAFANA, Monitor};
 use super::super::observe::{ClusterSeen, Observed};
 use super::super::status::status;
 use super::{View, on_failure, plan};
@@ -260,4 +260,27 @@ fn a_rotated_password_is_set_back_and_exporters_read_it_again() {
     // Who cannot be asked is not told anything.
     world.cluster().role = Seen::Unknown("no answer".to_owned());
     assert_eq!(world.next().to_string(), "nothing to do\n");
+}
+
+#[test]
+fn a_password_for_grafana_is_made_as_long_as_nobody_can_have_one() {
+    let mut world = World::healthy();
+    assert!(world.view().is_grafana_new(), "it has no volume");
+    // The agent was killed between its volume and its files.
+    world.observed.objects.volumes.push(NamedObserved {
+        name: world.monitor.volume_name(GRAFANA),
+        ..NamedObserved::default()
+    });
+    assert!(!world.view().is_grafana_new(), "whether it has ever run is not known");
+    let mut container = world.observed.objects.containers.first().cloned().unwrap();
+    container.name = world.monitor.container_name(GRAFANA);
+    container.state = RunState::Created;
+    container.started_at = 0;
+    world.observed.objects.containers.push(container.clone());
+    assert!(world.view().is_grafana_new(), "it was made and never started");
+    world.memory.grafana.folders.insert("a".to_owned(), "b".to_owned());
+    assert!(!world.view().is_grafana_new(), "an earlier one has run on that volume");
+    world.memory.grafana.folders.clear();
+    world.container(&container.name).started_at = NOW;
+    assert!(!world.view().is_grafana_new());
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::super::content;
+use super::super::grafana::Remembered;
 use super::super::memory::Memory;
 use super::super::monitor::{GRAFANA, Monitor};
 use super::super::observe::{ClusterSeen, Observed};
@@ -60,6 +61,17 @@ impl<'a> View<'a> {
     pub fn has_volume(&self, member: &str) -> bool {
         let name = self.monitor.volume_name(member);
         self.observed.objects.volumes.iter().any(|volume| volume.name == name)
+    }
+
+    /// Whether nobody can have the password that Grafana takes at its first start: it has no volume, or an agent that made its
+    /// container ended before it was started.
+    pub fn is_grafana_new(&self) -> bool {
+        let name = self.monitor.container_name(GRAFANA);
+        let containers = &self.observed.objects.containers;
+        let container = containers.iter().find(|container| container.name == name);
+        let is_unused =
+            container.is_some_and(|container| container.state == RunState::Created && container.started_at == 0);
+        !self.has_volume(GRAFANA) || is_unused && self.memory.grafana == Remembered::default()
     }
 
     /// Where Prometheus reaches the agent: the host's address in the network, with the port that the command line says. A
