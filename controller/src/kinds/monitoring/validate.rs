@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::rules;
 use super::spec::Monitoring;
 use crate::kinds::postgres::spec::subnet_problem;
-use crate::kinds::problems::{key, password, problem};
+use crate::kinds::problems::{key, logging, password, problem};
 use crate::manifest::load::{PathPart, Problem};
 use crate::manifest::quantity::parse_duration;
 use crate::model::labels;
@@ -24,6 +24,7 @@ pub fn validate(_name: &str, spec: &Value) -> Vec<Problem> {
     alerts(&spec, &mut found);
     grafana(&spec, &mut found);
     databases(&spec, &mut found);
+    logging(spec.logging.as_ref(), &mut found);
     let subnet = spec.network.as_ref().and_then(|network| network.subnet.as_ref());
     // Prometheus, Alertmanager, Grafana, and an exporter per member of whatever is selected.
     let why = subnet.and_then(|subnet| subnet_problem(subnet, 4));

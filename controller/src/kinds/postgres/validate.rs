@@ -10,7 +10,7 @@ use super::creation;
 use super::plan::routes::ROUTES;
 use super::spec::{LocaleProvider, PostgresCluster, ReplicationMode, Role, Scalar, subnet_problem};
 use super::versions;
-use crate::kinds::problems::{key, password, problem};
+use crate::kinds::problems::{key, logging, password, problem};
 use crate::manifest::load::{PathPart, Problem};
 use crate::model::labels;
 
@@ -31,6 +31,7 @@ pub fn validate(name: &str, spec: &Value) -> Vec<Problem> {
     replication(&spec, &mut found);
     hba(&spec.hba, &mut found);
     networks(&spec, &mut found);
+    logging(spec.logging.as_ref(), &mut found);
     roles(&spec, &mut found);
     databases(&spec, &mut found);
     if let Some(superuser) = &spec.superuser {

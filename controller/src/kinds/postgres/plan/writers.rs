@@ -9,7 +9,7 @@ use crate::model::plan::Plan;
 /// Whether a member may take writes that is not the recorded primary: it runs, and nobody knows what it is. Whoever named the
 /// primary decides about it.
 pub fn is_another_feared(view: &View<'_>, primary: &str, plan: &mut Plan<Change>) -> bool {
-    let others = view.members().into_iter().filter(|member| member != primary);
+    let others = others(view, primary);
     let feared: Vec<String> = others.filter(|member| may_write(view, member)).collect();
     for member in &feared {
         let container = view.cluster.container_name(member);
@@ -24,7 +24,7 @@ pub fn is_another_feared(view: &View<'_>, primary: &str, plan: &mut Plan<Change>
 
 /// The steps that keep whoever was a primary, and does not run, from being started as one by somebody.
 pub fn fence(view: &View<'_>, primary: &str) -> Vec<Step> {
-    let others = view.members().into_iter().filter(|member| member != primary);
+    let others = others(view, primary);
     let former = others.filter(|member| {
         let state = view.container(member).map(|container| container.state);
         let is_down = matches!(state, Some(RunState::Created | RunState::Exited));
@@ -32,6 +32,12 @@ pub fn fence(view: &View<'_>, primary: &str) -> Vec<Step> {
     });
     let fenced = |member: String| view.deliver(&member, Role::Replica, format!("fenced: {primary} is the primary"));
     former.map(fenced).collect()
+}
+
+/// All others that there are, those among them that are about to leave.
+fn others<'v>(view: &View<'v>, primary: &'v str) -> impl Iterator<Item = String> + use<'v> {
+    let seen = view.observed.members.keys();
+    seen.filter(move |member| *member != primary).cloned()
 }
 
 fn may_write(view: &View<'_>, member: &str) -> bool {

@@ -235,6 +235,12 @@ fn wait_for_shutdown(view: &View<'_>, promotion: &Promotion, plan: &mut Plan<Cha
             "its fast shutdown takes longer than spec.stopGracePeriod ({waited} s) and gets on: {words}. A kill would cost its \
              data directory; whoever wants that says `docker kill {container}`"
         );
+        // Who sends to somebody frozen may be busy too.
+        plan.chain(
+            senders::end(view, &promotion.from, Some(&promotion.to))
+                .into_iter()
+                .collect(),
+        );
         plan.wait(&promotion.from, text);
         return plan.again_in(POLL_SILENT);
     }
